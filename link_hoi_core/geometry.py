@@ -1,0 +1,132 @@
+"""Pure box algebra: overlap, suppression, positional and pairwise encodings.
+
+Boxes are (x1, y1, x2, y2), 0-based continuous pixels. What chooses boxes works on numpy arrays,
+what feeds the model on torch tensors.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BOX_ENCODING_WIDTH = 512
+PAIR_ENCODING_WIDTH = 36
+TEMPERATURE = 20.0
+EPSILON = 1e-10
+
+
+def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of each box of `a` (N, 4) with each of `b` (M, 4): (N, M)."""
+    corner_min = np.maximum(a[:, None, :2], b[None, :, :2])
+    corner_max = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    intersection = (corner_max - corner_min).clip(min=0).prod(axis=-1)
+    union = box_area(a)[:, None] + box_area(b)[None, :] - intersection
+    return intersection / np.maximum(union, np.finfo(intersection.dtype).tiny)
+
+
+def box_area(boxes: np.ndarray) -> np.ndarray:
+    """Areas (N,) of boxes (N, 4), in square pixels."""
+    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
+
+
+def class_wise_nms(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    iou_threshold: float = 0.5,
+    limit: int | None = None,
+) -> np.ndarray:
+    """Greedy non-maximum suppression within each class (spec section 1, step 1).
+
+    The loop runs over the boxes that are kept, so `limit` bounds its cost for crowded images.
+
+    Args:
+        boxes (N, 4), scores (N,), labels (N,): the detections.
+        iou_threshold: a box that overlaps a better one of its class by more than this is dropped.
+        limit: stop after this many kept boxes.
+
+    Returns:
+        (K,) int64 indices of the kept boxes by falling score; ties keep their input order.
+    """
+    remaining = np.argsort(-scores, kind='stable')
+    kept: list[int] = []
+    while len(remaining) and (limit is None or len(kept) < limit):
+        best, remaining = remaining[0], remaining[1:]
+        kept.append(int(best))
+        overlap = box_iou(boxes[best : best + 1], boxes[remaining])[0]
+        same_class = labels[remaining] == labels[best]
+        remaining = remaining[~(same_class & (overlap > iou_threshold))]
+    return np.array(kept, dtype=np.int64)
+
+
+def sine_encoding(position: Tensor, width: int = 128, temperature: float = TEMPERATURE) -> Tensor:
+    """Sines and cosines of a coordinate (spec section 3, PViC `compute_sinusoidal_pe`).
+
+    Args:
+        position: (...), in units of the image's side, usually in [0, 1].
+        width: even number of values a coordinate; sine at even, cosine at odd places.
+        temperature: the longest wavelength is about 2 pi times this.
+
+    Returns:
+        (..., width).
+    """
+    exponent = 2 * torch.arange(width // 2, dtype=position.dtype, device=position.device) / width
+    angle = position.unsqueeze(-1) * (2 * math.pi) / temperature**exponent
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2)
+
+
+def box_encoding(boxes: Tensor) -> Tensor:
+    """Positional encoding of boxes (LINK section 3.2.1; spec section 3).
+
+    Args:
+        boxes: (..., 4), xyxy divided by the image's (width, height, width, height).
+
+    Returns:
+        (..., 512): encodings of cy, cx, h, w, in this order (as PViC's centre and size encodings).
+    """
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    coordinates = torch.stack(((y1 + y2) / 2, (x1 + x2) / 2, y2 - y1, x2 - x1), dim=-1)
+    return sine_encoding(coordinates).flatten(-2)
+
+
+def pairwise_encoding(human: Tensor, object_: Tensor, image_size: Tensor) -> Tensor:
+    """How two boxes lie to each other (spec section 4, PViC `compute_spatial_encodings`).
+
+    Args:
+        human, object_: (..., 4), xyxy in pixels.
+        image_size: (..., 2), (height, width) in pixels.
+
+    Returns:
+        (..., 36): the 18 features f, then log(f + 1e-10).
+    """
+    image_h, image_w = image_size.unbind(-1)
+    hx, hy, hw, hh = _centre_and_size(human)
+    ox, oy, ow, oh = _centre_and_size(object_)
+    offset_x = (ox - hx).abs() / (hw + EPSILON)
+    offset_y = (oy - hy).abs() / (hh + EPSILON)
+    features = (
+        [hx / image_w, hy / image_h, ox / image_w, oy / image_h]
+        + [hw / image_w, hh / image_h, ow / image_w, oh / image_h]
+        + [hw * hh / (image_h * image_w), ow * oh / (image_h * image_w)]
+        + [ow * oh / (hw * hh + EPSILON), hw / (hh + EPSILON), ow / (oh + EPSILON)]
+        + [_paired_iou(human, object_)]
+        + [(ox > hx) * offset_x, (ox < hx) * offset_x, (oy > hy) * offset_y, (oy < hy) * offset_y]
+    )
+    ratios = torch.stack(features, dim=-1)
+    return torch.cat((ratios, (ratios + EPSILON).log()), dim=-1)
+
+
+def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+
+
+def _paired_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU of boxes (..., 4) one by one: (...)."""
+    overlap = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
+    intersection = overlap.clamp(min=0).prod(-1)
+    union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - intersection
+    return intersection / union
