@@ -1,0 +1,148 @@
+"""HICO-DET annotations: the reader, and the boxes of the ground-truth-box protocol.
+
+The files are `instances_{train,test}2015.json` of github.com/fredzzhang/hicodet in the COCO-80
+object order (its branch `class`, person = 0), plain or gzipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from link_hoi_core.data.json_files import read_json
+from link_hoi_core.geometry import box_iou
+from link_hoi_core.structures import Detections
+
+NUM_HOIS, NUM_OBJECTS, NUM_VERBS = 600, 80, 117
+PERSON = 0
+MERGE_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """The annotated human-object pairs of one image; pair p is row p of every array.
+
+    Boxes are xyxy in pixels of the original image, 0-based continuous. The same person or thing
+    is often annotated once a pair, with the same or a slightly different box.
+    """
+
+    file_name: str
+    size: tuple[int, int] | None  # (height, width); None where the file has null (no pairs then)
+    boxes_h: np.ndarray  # (P, 4) float32
+    boxes_o: np.ndarray  # (P, 4) float32
+    hoi: np.ndarray  # (P,) int64 in 0..599
+    object: np.ndarray  # (P,) int64 in 0..79, COCO-80 order
+    verb: np.ndarray  # (P,) int64 in 0..116
+
+
+def read_hico_det(path: str | Path) -> list[AnnotatedImage]:
+    """Read every image of an annotation file, in the file's order, also those without pairs.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is malformed, truncated, or of another schema; one sentence.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{path}: expected an object at the top level, found a {type(content).__name__}'
+        )
+    lists = [content.get(key) for key in ('annotation', 'filenames', 'size')]
+    if not all(isinstance(value, list) for value in lists) or len(set(map(len, lists))) != 1:
+        raise ValueError(
+            f'{path}: not a HICO-DET annotation file: expected the lists '
+            f"'annotation', 'filenames' and 'size' of one length"
+        )
+    objects = content.get('objects')
+    if not isinstance(objects, list) or objects[:1] != ['person']:
+        raise ValueError(
+            f"{path}: expected the COCO-80 object order (objects[0] = 'person'); "
+            f"the alphabetical order of hicodet's main branch is not supported"
+        )
+    return [_image(path, *item) for item in zip(*lists)]
+
+
+def ground_truth_detections(image: AnnotatedImage) -> Detections:
+    """The annotated boxes as detections of score 1: the ground-truth-box protocol.
+
+    Within a class, boxes are taken as listed, `boxes_h` first, then `boxes_o`; one that overlaps
+    an already kept one by IoU >= 0.5 is merged into it, that is, dropped. Classes in rising order,
+    so humans come first; within a class the annotation's order.
+
+    Raises:
+        ValueError: the image has no size; such images have no pairs, leave them out.
+    """
+    if image.size is None:
+        raise ValueError(f'{image.file_name}: the annotations give no image size')
+    boxes = np.concatenate([image.boxes_h, image.boxes_o])
+    labels = np.concatenate([np.full(len(image.boxes_h), PERSON), image.object])
+    kept = [np.zeros((0, 4), np.float32)]
+    kept_labels = [np.zeros(0, np.int64)]
+    for label in np.unique(labels):
+        merged = _merge(boxes[labels == label])
+        kept.append(merged)
+        kept_labels.append(np.full(len(merged), label, np.int64))
+    kept_boxes = np.concatenate(kept)
+    return Detections(
+        boxes=kept_boxes,
+        scores=np.ones(len(kept_boxes), np.float32),
+        labels=np.concatenate(kept_labels),
+        image_size=image.size,
+    )
+
+
+def _image(path: str | Path, pairs: Any, file_name: Any, size: Any) -> AnnotatedImage:
+    """One entry of the file, checked and converted."""
+    try:
+        boxes_h, boxes_o = _boxes(pairs['boxes_h']), _boxes(pairs['boxes_o'])
+        hoi = _ids(pairs['hoi'], NUM_HOIS)
+        objects = _ids(pairs['object'], NUM_OBJECTS)
+        verb = _ids(pairs['verb'], NUM_VERBS)
+        if len({len(boxes_h), len(boxes_o), len(hoi), len(objects), len(verb)}) != 1:
+            raise ValueError('its lists differ in length')
+        if size is None and len(hoi):
+            raise ValueError('it has pairs but no size')
+        if size is not None:
+            width, height = (int(side) for side in size)
+            size = (height, width)
+    except KeyError as error:
+        raise ValueError(f'{path}: image {file_name!r}: {error} is missing') from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f'{path}: image {file_name!r}: {error}') from error
+    return AnnotatedImage(str(file_name), size, boxes_h, boxes_o, hoi, objects, verb)
+
+
+def _boxes(rows: list[list[float]]) -> np.ndarray:
+    """1-based inclusive pixel indices to 0-based continuous coordinates: x1, y1 move by one."""
+    boxes = np.array(rows, np.float32)
+    if boxes.size == 0:
+        return np.zeros((0, 4), np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f'expected boxes of four numbers, found an array of {boxes.shape}')
+    boxes[:, :2] -= 1
+    if not (boxes[:, 2:] > boxes[:, :2]).all():  # also false for NaN
+        raise ValueError('a box is NaN or has no area')
+    return boxes
+
+
+def _ids(values: list[int], count: int) -> np.ndarray:
+    ids = np.array(values, np.int64).reshape(-1)
+    if len(ids) and not (0 <= ids.min() and ids.max() < count):
+        raise ValueError(f'an id is outside 0..{count - 1}')
+    return ids
+
+
+def _merge(boxes: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) of one class without those that overlap an earlier kept one by IoU >= 0.5."""
+    # Exact duplicates are the rule (one person, many verbs): drop them before the quadratic part.
+    distinct = np.array(list(dict.fromkeys(map(tuple, boxes.tolist()))))
+    if len(distinct) == 1:
+        return distinct.astype(np.float32)
+    overlaps = box_iou(distinct, distinct) >= MERGE_IOU
+    kept = np.ones(len(distinct), bool)
+    for index in range(1, len(distinct)):
+        kept[index] = not (overlaps[index, :index] & kept[:index]).any()
+    return distinct[kept].astype(np.float32)
