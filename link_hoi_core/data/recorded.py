@@ -1,0 +1,111 @@
+"""Recorded detections: what a detector found in each image of a set or frame of a video, as JSON.
+
+`{"classes": [name, ...], "images": [{"file_name", "width", "height",
+"dets": [[x1, y1, x2, y2, score, class], ...]}, ...]}`; boxes are xyxy in pixels of the original
+image, 0-based continuous; `class` indexes `classes`. Training, evaluation and the demo read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from link_hoi_core.data.json_files import read_json, write_json
+from link_hoi_core.structures import Detections
+from link_hoi_core.vocabulary import Vocabulary
+
+COLUMNS = 6  # x1, y1, x2, y2, score, class
+
+
+@dataclass(frozen=True)
+class RecordedImage:
+    """The detections of one image; of a video, `file_name` is '<video>/<frame index>'."""
+
+    file_name: str
+    detections: Detections
+
+
+def read_recorded(path: str | Path, vocabulary: Vocabulary) -> list[RecordedImage]:
+    """Read every image of a file of recorded detections, in the file's order.
+
+    Class names are looked up in the vocabulary, synonyms included. Objects that it lacks get the
+    label -1; `Detections.names` has the detector's own name of every object.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is malformed, or a box lies wholly outside its image; one sentence.
+    """
+    content = read_json(path)
+    classes, images = _lists(path, content)
+    labels = [vocabulary.object_index(name) for name in classes]
+    table = np.array([-1 if label is None else label for label in labels], np.int64)
+    return [_image(f'{path}: image {i}', image, classes, table) for i, image in enumerate(images)]
+
+
+def write_recorded(
+    path: str | Path, images: Sequence[RecordedImage], classes: Sequence[str]
+) -> None:
+    """Write detections whose labels index `classes`, boxes to 0.1 pixel and scores to 0.0001."""
+    write_json(path, {'classes': list(classes), 'images': [_entry(image) for image in images]})
+
+
+def _entry(image: RecordedImage) -> dict[str, Any]:
+    found = image.detections
+    height, width = found.image_size
+    rows = [
+        [round(x, 1) for x in box] + [round(score, 4), label]
+        for box, score, label in zip(
+            found.boxes.tolist(), found.scores.tolist(), found.labels.tolist()
+        )
+    ]
+    return {'file_name': image.file_name, 'width': width, 'height': height, 'dets': rows}
+
+
+def _lists(path: str | Path, content: Any) -> tuple[list[str], list[Any]]:
+    """The classes and the images of a parsed file."""
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(key), list) for key in ('classes', 'images')
+    ):
+        raise ValueError(
+            f'{path}: not a file of recorded detections: expected an object with the lists '
+            f"'classes' and 'images'"
+        )
+    if not all(isinstance(name, str) for name in content['classes']):
+        raise ValueError(f"{path}: 'classes' holds something else than names")
+    return content['classes'], content['images']
+
+
+def _image(where: str, entry: Any, classes: list[str], table: np.ndarray) -> RecordedImage:
+    keys = {'file_name': str, 'width': int, 'height': int, 'dets': list}
+    for key, kind in keys.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
+            raise ValueError(f'{where}: expected {key!r} to be of type {kind.__name__}')
+    try:
+        rows = np.array(entry['dets'] or np.zeros((0, COLUMNS)), dtype=np.float64)
+    except (TypeError, ValueError):
+        rows = np.zeros(0)
+    if rows.ndim != 2 or rows.shape[1] != COLUMNS:
+        raise ValueError(
+            f"{where}: 'dets' has rows other than [x1, y1, x2, y2, score, class] of numbers"
+        )
+    ids = rows[:, 5].astype(np.int64)
+    if not (np.isfinite(rows[:, 5]) & (ids == rows[:, 5]) & (0 <= ids) & (ids < len(table))).all():
+        raise ValueError(f"{where}: a class is not an index into the {len(table)} 'classes'")
+    size = (entry['height'], entry['width'])
+    names = tuple(classes[i] for i in ids)
+    try:
+        found = Detections(rows[:, :4], rows[:, 4], table[ids], size, names=names)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from error
+    outside = (found.boxes[:, 2:] <= 0) | (found.boxes[:, :2] >= (size[1], size[0]))
+    if outside.any():
+        row = int(np.flatnonzero(outside.any(axis=1))[0])
+        raise ValueError(
+            f'{where}: box {row} {found.boxes[row].tolist()} lies outside the image of '
+            f'{size[1]} x {size[0]} pixels (recorded at another size?)'
+        )
+    return RecordedImage(entry['file_name'], found)
