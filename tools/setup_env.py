@@ -5,7 +5,7 @@ Runs on Python 3.6 and later, so that it can say that 3.10 is needed.
 
 import sys
 
-if sys.version_info < (3, 10):
+if sys.version_info < (3, 10):  # noqa: UP036
     found = f'{sys.version_info[0]}.{sys.version_info[1]} ({sys.executable})'
     sys.exit(f'setup: link_hoi needs Python 3.10 or newer, not {found}; name one: make PYTHON=...')
 
