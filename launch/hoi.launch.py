@@ -1,0 +1,66 @@
+"""Start hoi_node: ros2 launch link_hoi_ros hoi.launch.py image:=/camera/image_raw.
+
+An argument left empty leaves the value to the parameter file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext, LaunchDescription
+
+# name -> its type, description
+PARAMETER_ARGUMENTS: dict[str, tuple[type, str]] = {
+    'detections_type': (str, 'vision_msgs, yolo_msgs or hoi'),
+    'model': (str, 'name of an embedded model, or a checkpoint folder'),
+    'device': (str, "'cpu', 'cuda' or 'cuda:1'"),
+    'autostart': (bool, 'whether the node configures and activates itself'),
+    'use_sim_time': (bool, 'whether time comes from /clock'),
+}
+
+
+def start_node(context: LaunchContext) -> list[LifecycleNode]:
+    """The node, with those parameters that were given as arguments."""
+    given = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
+        for name, (value_type, _) in PARAMETER_ARGUMENTS.items()
+        if LaunchConfiguration(name).perform(context)
+    }
+    return [
+        LifecycleNode(
+            package='link_hoi_ros',
+            executable='hoi_node',
+            name='hoi_node',
+            namespace=LaunchConfiguration('namespace'),
+            output='screen',
+            parameters=[LaunchConfiguration('params_file'), given],
+            remappings=[(topic, LaunchConfiguration(topic)) for topic in ('image', 'detections')],
+            arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
+        )
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """All arguments, and the node."""
+    default_params = Path(get_package_share_directory('link_hoi_ros')) / 'config' / 'hoi.yaml'
+    arguments = {
+        'namespace': ('hoi', 'one for each camera'),
+        'params_file': (str(default_params), 'YAML file with parameters'),
+        'image': ('image', 'topic of the camera'),
+        'detections': ('detections', 'topic of the detector'),
+        'log_level': ('info', 'debug, info, warn, error or fatal'),
+        **{name: ('', text) for name, (_, text) in PARAMETER_ARGUMENTS.items()},
+    }
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(name, default_value=default, description=description)
+            for name, (default, description) in arguments.items()
+        ]
+        + [OpaqueFunction(function=start_node)]
+    )
