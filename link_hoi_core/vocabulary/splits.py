@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from link_hoi_core.vocabulary.vocabulary import check_name, read_table
 ZERO_SHOT_SPLITS = ('RF-UC', 'NF-UC', 'UO', 'UV', 'UC0', 'UC1', 'UC2', 'UC3', 'UC4', 'UA')
 
 
-@lru_cache(maxsize=None)
+@cache
 def zero_shot_split(name: str) -> np.ndarray:
     """Unseen HICO-DET HOI ids of a split, e.g. 'RF-UC': sorted int64, 0-based, read-only.
 

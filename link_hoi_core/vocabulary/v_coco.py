@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from link_hoi_core.vocabulary.vocabulary import read_table
 
@@ -26,7 +26,7 @@ class VCocoAction:
     objects: tuple[tuple[str, ...], ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def v_coco_actions() -> tuple[VCocoAction, ...]:
     """The 26 actions in the official files' order; walk, stand, run and smile have no role."""
     table = read_table('v_coco.json')

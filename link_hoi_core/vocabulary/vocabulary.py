@@ -7,13 +7,13 @@ import gzip
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from link_hoi_core.vocabulary.names import coco_synonyms, name_key
+from link_hoi_core.vocabulary.names import coco_synonyms, spellings
 
 TABLES = Path(__file__).parent / 'tables'
 _FILES = {
@@ -68,35 +68,35 @@ class Vocabulary:
 
         Of two senses of one word it is the first, which is the more frequent one.
         """
-        for spelling in (name, *coco_synonyms(name)):
-            index = self._object_by_key.get(name_key(spelling))
-            if index is not None:
-                return index
-        return None
+        index = _find(self._object_by_name, name)
+        if index is None:
+            index = _find(self._object_by_synonym, name)
+        if index is None:
+            # By name only: SWiG's water faucet is called hydrant too, but is no fire hydrant.
+            found = (_find(self._object_by_name, other) for other in coco_synonyms(name))
+            index = next((other for other in found if other is not None), None)
+        return index
 
     def verb_index(self, name: str) -> int | None:
         """Index of a verb by its name or -ing phrase in any spelling; None where there is none."""
-        return self._verb_by_key.get(name_key(name))
+        return _find(self._verb_by_name, name)
 
     @cached_property
-    def _object_by_key(self) -> dict[str, int]:
-        index: dict[str, int] = {}
-        for i, name in enumerate(self.objects):
-            index.setdefault(name_key(name), i)
-        for i, others in enumerate(self.object_synonyms):  # a name goes before any synonym
-            for other in others:
-                index.setdefault(name_key(other), i)
-        return index
+    def _object_by_name(self) -> dict[str, int]:
+        return _index([(name, i) for i, name in enumerate(self.objects)])
 
     @cached_property
-    def _verb_by_key(self) -> dict[str, int]:
-        index = {name_key(verb): i for i, verb in enumerate(self.verbs)}
-        for i, phrase in enumerate(self.verb_phrases):
-            index.setdefault(name_key(phrase), i)
-        return index
+    def _object_by_synonym(self) -> dict[str, int]:
+        synonyms = enumerate(self.object_synonyms)
+        return _index([(name, i) for i, names in synonyms for name in names])
+
+    @cached_property
+    def _verb_by_name(self) -> dict[str, int]:
+        forms = (self.verbs, self.verb_phrases)
+        return _index([(name, i) for names in forms for i, name in enumerate(names)])
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_vocabulary(name: str) -> Vocabulary:
     """The vocabulary 'hico-det', 'v-coco' or 'swig-hoi'; loaded once, its arrays are read-only.
 
@@ -142,6 +142,25 @@ def check_name(name: str, known: Iterable[str], kind: str) -> None:
     raise ValueError(
         f'unknown {kind} {name!r}: did you mean {nearest!r}? (known: {", ".join(known)})'
     )
+
+
+def _index(names: list[tuple[str, int]]) -> dict[str, int]:
+    """Index by every spelling; of two names that share one, the nearer, then the first, has it.
+
+    SWiG has both a hot dog, the sausage, and a hotdog, who performs stunts.
+    """
+    index: dict[str, int] = {}
+    for same_spelling in zip(*(spellings(name) for name, _ in names)):
+        for spelling, (_, i) in zip(same_spelling, names):
+            index.setdefault(spelling, i)
+    return index
+
+
+def _find(index: dict[str, int], name: str) -> int | None:
+    """Index of a name by the nearest spelling that is known."""
+    if name in index:  # what nearly every detector sends; worth a short way
+        return index[name]
+    return next((index[spelling] for spelling in spellings(name) if spelling in index), None)
 
 
 def _members(ids: list[int], count: int) -> np.ndarray:
