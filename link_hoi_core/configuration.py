@@ -1,0 +1,97 @@
+"""Typed configuration: frozen dataclasses filled from YAML and `--set a.b=c`.
+
+An unknown key is an error that names the nearest known one; a value of the wrong type says which
+type was expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from link_hoi_core.optional import require
+
+T = TypeVar('T')
+
+
+def load_configuration(cls: type[T], path: Path | str, assignments: Sequence[str] = ()) -> T:
+    """Read a YAML file into the dataclass `cls`, then apply assignments such as 'model.width=128'.
+
+    Raises:
+        ValueError: an unknown key or a wrong value, in one sentence.
+        OSError: the file cannot be read.
+    """
+    yaml = require('yaml', 'pip install pyyaml', 'reading a configuration')
+    try:
+        values = yaml.safe_load(Path(path).read_text()) or {}
+        for assignment in assignments:
+            _assign(values, assignment, yaml.safe_load)
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path} is not valid YAML: {str(error).splitlines()[0]}') from error
+    return from_dict(cls, values)
+
+
+def from_dict(cls: type[T], values: Any, prefix: str = '') -> T:
+    """Build the dataclass `cls` from nested dictionaries; missing keys take their defaults.
+
+    Raises:
+        ValueError: an unknown key, a missing value that has no default, or a wrong type.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f'{prefix.rstrip(".") or "configuration"} is {values!r}, expected keys')
+    hints = get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            raise ValueError(f'unknown key {prefix}{key}{_nearest(key, list(hints), prefix)}')
+    filled = {
+        key: _convert(hints[key], value, f'{prefix}{key}') for key, value in values.items()
+    }
+    try:
+        return cls(**filled)
+    except TypeError as error:
+        raise ValueError(f'{prefix.rstrip(".") or "configuration"}: {error}') from error
+
+
+def to_dict(configuration: Any) -> dict[str, Any]:
+    """The resolved configuration as nested dictionaries, as stored in a checkpoint."""
+    return asdict(configuration)
+
+
+def _assign(values: dict[str, Any], assignment: str, parse: Any) -> None:
+    path, separator, text = assignment.partition('=')
+    if not separator or not path:
+        raise ValueError(f'--set {assignment}: expected key=value')
+    *parents, last = path.split('.')
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ValueError(f'--set {assignment}: {parent} is a value, not a group of keys')
+    values[last] = parse(text)
+
+
+def _convert(expected: Any, value: Any, name: str) -> Any:
+    if is_dataclass(expected):
+        return from_dict(expected, value, f'{name}.')
+    if get_origin(expected) in (Union, types.UnionType):
+        if value is None:
+            return None
+        expected = next(kind for kind in get_args(expected) if kind is not type(None))
+    if expected is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-3, without a point, as text
+        except ValueError:
+            pass
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise ValueError(f'{name} is {value!r}, expected {expected.__name__}')
+    return value
+
+
+def _nearest(key: str, known: list[str], prefix: str) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if near:
+        return f', did you mean {prefix}{near[0]}?'
+    return f', expected one of: {", ".join(known)}'

@@ -1,0 +1,32 @@
+"""The verb classifier, initialised with text embeddings (LINK section 3.2.2; spec section 5)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+START_TEMPERATURE = 0.07
+START_PROBABILITY = 0.01
+
+
+class TextHead(nn.Module):
+    """Cosine between a pair and each verb's trainable text embedding, scaled and shifted."""
+
+    def __init__(self, width: int, verb_embeddings: Tensor) -> None:
+        """`verb_embeddings`: (V, T), L2-normalised; the rows start there and are trained."""
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.project = nn.Linear(width, verb_embeddings.shape[1])
+        self.verbs = nn.Parameter(verb_embeddings.clone())
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / START_TEMPERATURE)))
+        start = math.log(START_PROBABILITY / (1 - START_PROBABILITY))
+        self.bias = nn.Parameter(torch.full((len(verb_embeddings),), start))
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Pairs (..., D) -> verb logits (..., V)."""
+        embedding = functional.normalize(self.project(self.norm(pairs)), dim=-1)
+        rows = functional.normalize(self.verbs, dim=-1)
+        return self.log_scale.exp() * (embedding @ rows.T) + self.bias

@@ -1,0 +1,80 @@
+"""LINK (Learning Instance-level Knowledge from vision-language models), put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from link_hoi_core.geometry import box_encoding
+from link_hoi_core.model.decoder import LinkingDecoder
+from link_hoi_core.model.encoder import GeometricalEncoder
+from link_hoi_core.model.head import TextHead
+from link_hoi_core.model.scene import Scene
+
+
+@dataclass(frozen=True)
+class LinkConfig:
+    """Sizes of the model; the defaults are the embedded model's.
+
+    Attributes:
+        vocabulary: 'hico-det', 'v-coco' or 'swig-hoi'.
+        width: of queries and attention, D.
+        heads: of each attention.
+        encoder_layers, decoder_layers: L_e and L_d.
+        dropout: rate, while training.
+    """
+
+    vocabulary: str = 'hico-det'
+    width: int = 192
+    heads: int = 8
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    dropout: float = 0.1
+
+
+class Link(nn.Module):
+    """Detections -> verb logits of every human-object pair."""
+
+    def __init__(
+        self, config: LinkConfig, object_embeddings: Tensor, verb_embeddings: Tensor
+    ) -> None:
+        """Build it for a vocabulary.
+
+        Args:
+            object_embeddings: (O, T) text embeddings of the objects' names.
+            verb_embeddings: (V, T) text embeddings of the verbs' prompts.
+        """
+        super().__init__()
+        self.config = config
+        width, heads, dropout = config.width, config.heads, config.dropout
+        self.register_buffer('object_embeddings', object_embeddings)
+        self.object_query = nn.Linear(object_embeddings.shape[1], width)
+        self.box_query = nn.Linear(512, width)
+        self.encoder = GeometricalEncoder(width, heads, config.encoder_layers, dropout)
+        self.decoder = LinkingDecoder(width, heads, config.decoder_layers, dropout)
+        self.head = TextHead(width, verb_embeddings)
+        _initialise(self)
+
+    def forward(self, scene: Scene) -> list[Tensor]:
+        """Score every pair of the scene.
+
+        Returns:
+            the logits (B, M, V) after each decoder layer, the last one last.
+        """
+        boxes = scene.boxes / scene.image_size.flip(-1).repeat(1, 2).unsqueeze(1)
+        encodings = box_encoding(boxes)
+        queries = self.object_query(self.object_embeddings)[scene.labels]
+        queries = queries + self.box_query(encodings)
+        pairs = self.encoder(queries, encodings, scene)
+        return [self.head(output) for output in self.decoder(pairs, encodings, scene)]
+
+
+def _initialise(model: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases, as PViC's decoder."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

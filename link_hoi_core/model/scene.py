@@ -1,0 +1,122 @@
+"""The model's input: the detections of a batch of images, padded, and their human-object pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from link_hoi_core.structures import Detections
+
+
+@dataclass(frozen=True)
+class Scene:
+    """B images of at most N detections and M pairs; padding is marked by the two masks.
+
+    Attributes:
+        boxes: (B, N, 4) float32, xyxy pixels, clamped to the image.
+        scores: (B, N) float32.
+        labels: (B, N) int64, indices into the vocabulary's objects.
+        present: (B, N) bool, False where padded.
+        image_size: (B, 2) float32, (height, width).
+        pairs: (B, M, 2) int64, (human, object) indices into the detections.
+        pair_present: (B, M) bool, False where padded.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    present: Tensor
+    image_size: Tensor
+    pairs: Tensor
+    pair_present: Tensor
+
+    def to(self, device: torch.device | str) -> Scene:
+        """The same scene on another device."""
+        moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
+        return Scene(*moved)
+
+    def at_pairs(self, per_detection: Tensor) -> tuple[Tensor, Tensor]:
+        """Values of detections (B, N, ...) at each pair's human and object: 2 x (B, M, ...)."""
+        image = torch.arange(len(self.pairs), device=self.pairs.device).unsqueeze(1)
+        human, object_ = self.pairs.unbind(-1)
+        return per_detection[image, human], per_detection[image, object_]
+
+
+def list_pairs(labels: np.ndarray, person: int) -> np.ndarray:
+    """All ordered pairs of a human i and another detection j (spec section 1): (M, 2) int64."""
+    humans = np.flatnonzero(labels == person)
+    human = humans.repeat(len(labels))
+    object_ = np.tile(np.arange(len(labels)), len(humans))
+    return np.stack((human, object_), axis=1)[human != object_]
+
+
+def count_pairs(labels: np.ndarray, person: int) -> int:
+    """How many pairs `list_pairs` lists."""
+    humans = int((labels == person).sum())
+    return humans * max(len(labels) - 1, 0)
+
+
+def cut_by_pairs(
+    images: np.ndarray, pair_counts: np.ndarray, most_images: int, most_pairs: int
+) -> Iterator[list[int]]:
+    """Cut images into batches of like numbers of pairs, so that little of a batch is padding.
+
+    Args:
+        images: (K,) ids, in any order.
+        pair_counts: (K,) how many pairs each has.
+        most_images: a batch holds no more images.
+        most_pairs: a padded batch holds no more pairs, but an image of more comes alone.
+
+    Yields:
+        the ids of a batch.
+    """
+    batch: list[int] = []
+    order = np.argsort(pair_counts, kind='stable')
+    for image, pairs in zip(images[order].tolist(), pair_counts[order].tolist()):
+        if batch and (len(batch) == most_images or pairs * (len(batch) + 1) > most_pairs):
+            yield batch
+            batch = []
+        batch.append(image)
+    if batch:
+        yield batch
+
+
+def build_scene(images: Sequence[Detections], person: int) -> Scene:
+    """Pad the detections of `images` and list their pairs, row by row over (human, object)."""
+    pairs = [list_pairs(image.labels, person) for image in images]
+    most_boxes = max((len(image) for image in images), default=0)
+    most_pairs = max((len(rows) for rows in pairs), default=0)
+    count = len(images)
+
+    boxes = np.tile(np.array([0, 0, 1, 1], dtype=np.float32), (count, most_boxes, 1))
+    scores = np.zeros((count, most_boxes), dtype=np.float32)
+    labels = np.zeros((count, most_boxes), dtype=np.int64)
+    padded_pairs = np.zeros((count, most_pairs, 2), dtype=np.int64)
+    for row, image in enumerate(images):
+        boxes[row, : len(image)] = clamp_boxes(image)
+        scores[row, : len(image)] = image.scores
+        labels[row, : len(image)] = image.labels
+        padded_pairs[row, : len(pairs[row])] = pairs[row]
+    return Scene(
+        torch.from_numpy(boxes),
+        torch.from_numpy(scores),
+        torch.from_numpy(labels),
+        _mask([len(image) for image in images], most_boxes),
+        torch.tensor([image.image_size for image in images], dtype=torch.float32).reshape(-1, 2),
+        torch.from_numpy(padded_pairs),
+        _mask([len(rows) for rows in pairs], most_pairs),
+    )
+
+
+def clamp_boxes(detections: Detections) -> np.ndarray:
+    """Boxes (N, 4) cut at the image's border."""
+    height, width = detections.image_size
+    return detections.boxes.clip(0, np.array([width, height, width, height], dtype=np.float32))
+
+
+def _mask(lengths: Sequence[int], longest: int) -> Tensor:
+    return torch.arange(longest) < torch.tensor(lengths, dtype=torch.int64).unsqueeze(1)

@@ -1,0 +1,115 @@
+"""Training examples: annotated images as augmented detections with verb targets for every pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from link_hoi_core.data.hico_det import AnnotatedImage, ground_truth_detections
+from link_hoi_core.data.transforms import flip_boxes, jitter_boxes
+from link_hoi_core.geometry import box_iou
+from link_hoi_core.model.scene import Scene, build_scene, count_pairs, cut_by_pairs, list_pairs
+from link_hoi_core.structures import Detections
+
+MATCH_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How an annotated image is changed each time it is seen.
+
+    Attributes:
+        flip: probability of a mirrored image.
+        jitter: most relative shift and scale of a box (`transforms.jitter_boxes`).
+        score_noise: probability that an image's boxes get random scores instead of 1.
+        least_score: the random scores are uniform between this and 1.
+    """
+
+    flip: float = 0.5
+    jitter: float = 0.1
+    score_noise: float = 0.25
+    least_score: float = 0.3
+
+
+class HoiExamples(Dataset):
+    """One item an image: its augmented detections and the (M, V) targets of its pairs."""
+
+    def __init__(
+        self, images: Sequence[AnnotatedImage], person: int, verbs: int, augmentation: Augmentation
+    ) -> None:
+        """Keep the images that have a pair. Random numbers come from torch's seed."""
+        self.person, self.verbs, self.augmentation = person, verbs, augmentation
+        annotated = [image for image in images if len(image.hoi)]
+        detections = [ground_truth_detections(image) for image in annotated]
+        counts = [count_pairs(found.labels, person) for found in detections]
+        rows = [row for row, count in enumerate(counts) if count]
+        self.images = [annotated[row] for row in rows]
+        self.detections = [detections[row] for row in rows]
+        self.pair_counts = [counts[row] for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Detections, np.ndarray]:
+        image, clean = self.images[index], self.detections[index]
+        random = np.random.default_rng(int(torch.randint(2**62, ()).item()))
+        boxes = jitter_boxes(clean.boxes, clean.image_size, self.augmentation.jitter, random)
+        targets = self._targets(boxes, clean.labels, image)
+        if random.random() < self.augmentation.flip:
+            boxes = flip_boxes(boxes, clean.image_size[1])
+        scores = clean.scores
+        if random.random() < self.augmentation.score_noise:
+            scores = random.uniform(self.augmentation.least_score, 1, len(clean))
+        return Detections(boxes, scores, clean.labels, clean.image_size), targets
+
+    def _targets(self, boxes: np.ndarray, labels: np.ndarray, image: AnnotatedImage) -> np.ndarray:
+        """A pair is positive for the verbs of each annotated pair that both its boxes overlap.
+
+        min(IoU_h, IoU_o) >= 0.5, without a look at the object's class, several annotated pairs a
+        pair (spec section 6).
+        """
+        human, object_ = list_pairs(labels, self.person).T
+        human_iou = box_iou(boxes, image.boxes_h)[human]
+        object_iou = box_iou(boxes, image.boxes_o)[object_]
+        pair, annotated = np.nonzero(np.minimum(human_iou, object_iou) >= MATCH_IOU)
+        targets = np.zeros((len(human), self.verbs), dtype=np.float32)
+        targets[pair, image.verb[annotated]] = 1
+        return targets
+
+    def collate(self, items: Sequence[tuple[Detections, np.ndarray]]) -> tuple[Scene, Tensor]:
+        """Pad the items of a batch: the scene and its targets (B, M, V)."""
+        scene = build_scene([detections for detections, _ in items], self.person)
+        targets = torch.zeros(*scene.pairs.shape[:2], self.verbs)
+        for row, (_, target) in enumerate(items):
+            targets[row, : len(target)] = torch.from_numpy(target)
+        return scene, targets
+
+
+class PairBudgetSampler(Sampler[list[int]]):
+    """Shuffled batches of images with like numbers of pairs, always the same number of batches.
+
+    The batches' sizes are cut once; which images meet is drawn anew in each epoch, by sorting them
+    by their number of pairs times a random factor.
+    """
+
+    NOISE = 0.2
+
+    def __init__(self, pair_counts: Sequence[int], most_images: int, most_pairs: int) -> None:
+        self.pair_counts = np.asarray(pair_counts)
+        rows = np.arange(len(self.pair_counts))
+        batches = cut_by_pairs(rows, self.pair_counts, most_images, most_pairs)
+        self.ends = np.cumsum([len(batch) for batch in batches])
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        noise = 1 + self.NOISE * torch.rand(len(self.pair_counts)).numpy()
+        batches = np.split(np.argsort(self.pair_counts * noise), self.ends[:-1])
+        for index in torch.randperm(len(batches)).tolist():
+            yield batches[index].tolist()

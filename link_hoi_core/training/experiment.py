@@ -1,0 +1,57 @@
+"""What one training run is: the typed configuration behind config/experiments/*.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from link_hoi_core.model.link import LinkConfig
+from link_hoi_core.training.examples import Augmentation
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the annotations are, and how they are cut into batches.
+
+    Attributes:
+        root: folder of the annotation files.
+        train, test: HICO-DET annotation files in it (.json or .json.gz).
+        most_images, most_pairs: of one batch; a batch holds images of like numbers of pairs.
+    """
+
+    root: str = '../shared/data/hicodet'
+    train: str = 'instances_train2015.json'
+    test: str = 'instances_test2015.json'
+    most_images: int = 64
+    most_pairs: int = 1024
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW under a one-cycle schedule: linear warm-up, then cosine to zero.
+
+    Attributes:
+        epochs: passes over the training images.
+        learning_rate: the highest one.
+        warm_up: share of all steps.
+        weight_decay: of AdamW.
+        clip_norm: gradients are scaled down to this norm.
+        average: decay of the weights' exponential moving average, which is what is kept.
+    """
+
+    epochs: int = 24
+    learning_rate: float = 1e-3
+    warm_up: float = 0.05
+    weight_decay: float = 1e-4
+    clip_norm: float = 0.1
+    average: float = 0.998
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run; `seed` fixes the weights, the order of the images and the augmentation."""
+
+    model: LinkConfig = field(default_factory=LinkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    seed: int = 140

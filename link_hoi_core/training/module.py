@@ -1,0 +1,102 @@
+"""The Lightning module: one step of training, and validation by the official metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import lightning
+import torch
+from torch import Tensor
+
+from link_hoi_core.checkpoint import Checkpoint, build_model
+from link_hoi_core.data.hico_det import AnnotatedImage
+from link_hoi_core.distillation.losses import focal_loss
+from link_hoi_core.evaluation.hico_det import evaluate_interactions
+from link_hoi_core.model.scene import Scene
+from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs
+from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.structures import Detections, Interactions
+from link_hoi_core.training.experiment import Experiment
+from link_hoi_core.vocabulary import load_vocabulary
+
+
+class LinkTraining(lightning.LightningModule):
+    """Trains LINK on annotated pairs."""
+
+    def __init__(self, experiment: Experiment, test_images: Sequence[AnnotatedImage]) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.model = build_model(experiment.model)
+        self.vocabulary = load_vocabulary(experiment.model.vocabulary)
+        self.test_images = test_images
+        valid = torch.from_numpy(self.vocabulary.valid.copy())
+        self.register_buffer('valid', valid, persistent=False)
+
+    def training_step(self, batch: tuple[Scene, Tensor], index: int) -> Tensor:
+        """The focal loss on Psi over valid verbs, averaged over the decoder's layers."""
+        scene, targets = batch
+        counted = valid_verbs(scene, self.valid)
+        prior = pair_prior(scene).unsqueeze(-1)
+        losses = [
+            focal_loss(prior_logit(logits, prior), targets, counted) for logits in self.model(scene)
+        ]
+        loss = torch.stack(losses).mean()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
+        self.log('loss', loss, prog_bar=True, batch_size=len(scene.pairs))
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Make an epoch's order, augmentation and dropout depend on the seed and its number only.
+
+        A run that is resumed after any epoch then goes on as the one that was not interrupted.
+        """
+        torch.manual_seed(self.experiment.seed * 1000 + self.current_epoch)
+
+    def on_validation_epoch_start(self) -> None:
+        self.predictor = HoiPredictor(Checkpoint('training', self.model, {}, ''), select=False)
+        self.detections: list[Detections] = []
+        self.found: list[Interactions] = []
+
+    def validation_step(self, detections: list[Detections], index: int) -> None:
+        """Score test images through the predictor, as a deployed model would."""
+        self.detections += detections
+        self.found += self.predictor.predict_batch(detections)
+
+    def on_validation_epoch_end(self) -> None:
+        """The official figures, ground-truth boxes; a partial (sanity) pass is not worth one."""
+        if len(self.found) < len(self.test_images):
+            return
+        figures = evaluate_interactions(
+            self.test_images, self.detections, self.found, self.vocabulary
+        )
+        for name in ('full', 'rare', 'non_rare'):
+            self.log(name, getattr(figures, name), prog_bar=True)
+
+    def configure_optimizers(self) -> dict[str, object]:
+        settings = self.experiment.optimiser
+        optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        steps = self.trainer.estimated_stepping_batches
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: one_cycle(step, int(steps), settings.warm_up)
+        )
+        return {'optimizer': optimiser, 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+
+    def transfer_batch_to_device(
+        self, batch: object, device: torch.device, dataloader_idx: int
+    ) -> object:
+        if isinstance(batch, tuple):
+            scene, targets = batch
+            return scene.to(device), targets.to(device, non_blocking=True)
+        return batch
+
+
+def one_cycle(step: int, steps: int, warm_up: float) -> float:
+    """Factor of the learning rate in [0, 1]: linear up to `warm_up` of the steps, then a cosine."""
+    rising = warm_up * steps
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1.0, steps - rising))))
