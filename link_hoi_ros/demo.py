@@ -36,6 +36,7 @@ PICTURE, VIDEO, TRIPLETS = 'picture.png', 'video.mp4', 'triplets.json'
 START_SECONDS = 180.0
 PLAY_EXTRA_SECONDS = 60.0
 STOP_SECONDS = 30.0
+KILL_SECONDS = 5.0
 LAST_LINES = 12
 
 
@@ -90,16 +91,23 @@ class Processes:
 
     def __exit__(self, *error: object) -> None:
         """End all that still run: SIGINT, a bounded wait, SIGKILL."""
+        # An impatient second signal must not leave a process behind; this is over in seconds.
+        handlers = {
+            number: signal.signal(number, signal.SIG_IGN)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
         running = [process for process in self._running.values() if process.poll() is None]
         for process in running:
             process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + KILL_SECONDS
         for process in running:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     def _last_lines(self, name: str) -> str:
         lines = self._log(name).read_text(errors='replace').splitlines()[-LAST_LINES:]
@@ -252,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.video is None) != (options.detections is None):
         parser.error('--video and --detections go together')
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that processes are ended
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it, too, ends the processes
     try:
         if importlib.util.find_spec('rclpy') is None:
             raise DemoError('no ROS 2 in this Python: make setup, or source a distribution')

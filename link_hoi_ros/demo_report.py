@@ -69,6 +69,8 @@ def _best_scores(frame: Frame | None) -> dict[tuple[str, str], float]:
 
 def table(episodes: Sequence[Episode], rate: float) -> str:
     """The main episodes in order of time, as text."""
+    if not episodes:
+        return "No triplet reached the node's score threshold."
     heading = f'{"seconds":>13}  {"frames":>6}  {"human":<8}{"verb":<16}{"object":<16}mean score'
     lines = [heading, '-' * len(heading)]
     for episode in sorted(episodes[:TABLE_ROWS], key=lambda episode: episode.frames[0]):
