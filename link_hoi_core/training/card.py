@@ -1,0 +1,74 @@
+"""The model card that a training run writes beside its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+from dataclasses import dataclass
+
+import torch
+
+from link_hoi_core.configuration import to_dict
+from link_hoi_core.evaluation.hico_det import HicoDetFigures
+from link_hoi_core.training.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took: trained parameters, and seconds of training with its validation."""
+
+    parameters: int
+    seconds: float
+
+
+def card(experiment: Experiment, figures: HicoDetFigures, cost: Cost) -> str:
+    """README.md of a checkpoint: what it is, how it was made, what it reaches, what it cannot do."""
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    f1 = figures.f1
+    return f"""---
+license: apache-2.0
+tags: [human-object-interaction, ros2]
+---
+# LINK without pixels
+
+Scores the {len(figures.per_class_ap)} HICO-DET interactions of every human-object pair from the
+detections alone: boxes and object names. **It sees no pixels**: what only the picture tells (an open
+or a closed umbrella, a look, a grip) it cannot know.
+
+## Figures
+
+HICO-DET test, ground-truth boxes (merged at IoU 0.5, score 1, every pair, every valid verb), official
+evaluator. Not comparable with figures on detector boxes.
+
+| Full | Rare | Non-rare | mF1 | mPrec | mRec | threshold of mF1 |
+|---|---|---|---|---|---|---|
+| {figures.full:.2f} | {figures.rare:.2f} | {figures.non_rare:.2f} | {f1.mf1:.3f} | {f1.mprec:.3f} | \
+{f1.mrec:.3f} | {f1.threshold:.2f}, chosen on training images |
+
+    python -m link_hoi_core.evaluate hico-det --checkpoint DIR --boxes ground-truth \\
+        --annotations {experiment.data.test}
+
+## Training
+
+Data: `{experiment.data.train}` (HICO-DET's training pairs). Seed {experiment.seed}.
+{cost.parameters:,} parameters; {cost.seconds / 60:.0f} minutes on {_device()}, {memory:.1f} GiB of
+memory at most. The figures are those of the last epoch's averaged weights, in half precision.
+
+    python -m link_hoi_core.train --config FILE --output DIR
+
+with the configuration
+
+```json
+{json.dumps(to_dict(experiment), indent=2)}
+```
+
+Code: Apache-2.0. The annotations are their owners'; see HICO-DET's terms.
+"""
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f'{os.cpu_count()} CPU cores ({platform.machine()})'
