@@ -15,9 +15,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from link_hoi_core.configuration import from_dict, to_dict
+from link_hoi_core.configuration import from_dict
 from link_hoi_core.model.link import Link, LinkConfig
-from link_hoi_core.vocabulary import load_vocabulary
+from link_hoi_core.vocabulary import load_vocabulary, text_embeddings
 
 EMBEDDED = Path(__file__).parent / 'checkpoints'
 WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.json', 'README.md'
@@ -53,7 +53,7 @@ def load_checkpoint(name: str | Path, device: torch.device | str = 'cpu') -> Che
     try:
         weights = load_file(folder / WEIGHTS, device='cpu')
     except (SafetensorError, OSError) as error:
-        raise ValueError(f'{folder / WEIGHTS} is not a readable safetensors file: {error}') from error
+        raise ValueError(f'{folder / WEIGHTS} is no readable safetensors file: {error}') from error
     _fill(model, weights, folder)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     return Checkpoint(folder.name, model.eval().to(device), config, digest)
@@ -73,8 +73,6 @@ def find_checkpoint(name: str | Path) -> Path:
 
 def build_model(config: LinkConfig) -> Link:
     """The untrained model for the vocabulary that `config` names."""
-    from link_hoi_core.vocabulary import text_embeddings
-
     vocabulary = load_vocabulary(config.vocabulary)
     objects = torch.from_numpy(text_embeddings(vocabulary.objects))
     verbs = torch.from_numpy(text_embeddings(vocabulary.verb_prompts))
@@ -96,7 +94,8 @@ def save_checkpoint(folder: Path, model: Link, config: dict[str, Any], card: str
         save_file(weights, partial / WEIGHTS)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + '\n')
         (partial / CARD).write_text(card)
-        partial.chmod(0o755)
+        partial.chmod(0o755)  # temporary folders and safetensors' files are private to their owner
+        (partial / WEIGHTS).chmod(0o644)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)

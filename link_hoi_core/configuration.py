@@ -47,9 +47,7 @@ def from_dict(cls: type[T], values: Any, prefix: str = '') -> T:
     for key in values:
         if key not in hints:
             raise ValueError(f'unknown key {prefix}{key}{_nearest(key, list(hints), prefix)}')
-    filled = {
-        key: _convert(hints[key], value, f'{prefix}{key}') for key, value in values.items()
-    }
+    filled = {key: _convert(hints[key], value, f'{prefix}{key}') for key, value in values.items()}
     try:
         return cls(**filled)
     except TypeError as error:

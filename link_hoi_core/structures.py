@@ -1,4 +1,4 @@
-"""What flows between the rooms: the detections of one image and the interactions found among them."""
+"""What flows between the rooms: an image's detections and the interactions among them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Train LINK: `python -m link_hoi_core.train --config config/experiments/boxes_hico.yaml --output DIR`.
+"""Train LINK: `python -m link_hoi_core.train --config FILE --output DIR`.
 
-The run's folder then holds `checkpoint/` (the trained model, see `link_hoi_core.checkpoint`),
-`last.ckpt` (from which `--resume` goes on after the last whole epoch) and TensorBoard's and CSV logs.
+FILE is one of config/experiments. The run's folder then holds `checkpoint/` (the trained model, see
+`link_hoi_core.checkpoint`), `last.ckpt` (from which `--resume` goes on after the last whole epoch)
+and TensorBoard's and CSV logs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one sentence on what is wrong."""
     parser = argparse.ArgumentParser(prog='python -m link_hoi_core.train', description=__doc__)
     parser.add_argument('--config', type=Path, required=True, help='a file of config/experiments')
-    parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='assignments')
+    parser.add_argument(
+        '--set', action='append', default=[], metavar='KEY=VALUE', dest='assignments'
+    )
     parser.add_argument('--output', type=Path, required=True, help="the run's folder")
     parser.add_argument('--resume', action='store_true', help='go on from the last whole epoch')
     parser.add_argument('--device', default='auto', help='cpu, cuda or auto')

@@ -24,7 +24,7 @@ class Cost:
 
 
 def card(experiment: Experiment, figures: HicoDetFigures, cost: Cost) -> str:
-    """README.md of a checkpoint: what it is, how it was made, what it reaches, what it cannot do."""
+    """README.md of a checkpoint: what it is, how it was made, what it reaches, what it cannot."""
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
     f1 = figures.f1
     return f"""---
@@ -34,18 +34,20 @@ tags: [human-object-interaction, ros2]
 # LINK without pixels
 
 Scores the {len(figures.per_class_ap)} HICO-DET interactions of every human-object pair from the
-detections alone: boxes and object names. **It sees no pixels**: what only the picture tells (an open
-or a closed umbrella, a look, a grip) it cannot know.
+detections alone: boxes and object names. **It sees no pixels**: what only the picture tells (an
+open or a closed umbrella, a look, a grip) it cannot know.
 
 ## Figures
 
-HICO-DET test, ground-truth boxes (merged at IoU 0.5, score 1, every pair, every valid verb), official
-evaluator. Not comparable with figures on detector boxes.
+HICO-DET test, ground-truth boxes (merged at IoU 0.5, score 1, every pair, every valid verb),
+official evaluator. Not comparable with figures on detector boxes.
 
-| Full | Rare | Non-rare | mF1 | mPrec | mRec | threshold of mF1 |
-|---|---|---|---|---|---|---|
-| {figures.full:.2f} | {figures.rare:.2f} | {figures.non_rare:.2f} | {f1.mf1:.3f} | {f1.mprec:.3f} | \
-{f1.mrec:.3f} | {f1.threshold:.2f}, chosen on training images |
+| Full | Rare | Non-rare | mF1 | mPrec | mRec |
+|---|---|---|---|---|---|
+| {figures.full:.2f} | {figures.rare:.2f} | {figures.non_rare:.2f} | \
+{f1.mf1:.3f} | {f1.mprec:.3f} | {f1.mrec:.3f} |
+
+mF1 counts scores above {f1.threshold:.2f}, a threshold chosen on training images.
 
     python -m link_hoi_core.evaluate hico-det --checkpoint DIR --boxes ground-truth \\
         --annotations {experiment.data.test}

@@ -78,7 +78,7 @@ def _prepare(output: Path, experiment: Experiment, resume: bool) -> None:
             raise ValueError(f'{output} was begun with another {" and ".join(changed)}: {before}')
         return
     if (output / LAST).exists():
-        raise FileExistsError(f'{output} already holds a run: add --resume or choose another folder')
+        raise FileExistsError(f'{output} already holds a run: --resume it or choose another folder')
     output.mkdir(parents=True, exist_ok=True)
     partial = record.with_suffix('.partial')
     partial.write_text(json.dumps(resolved, indent=2) + '\n')
