@@ -43,7 +43,7 @@ def read_predictions(path: str | Path, file_names: Sequence[str]) -> ScoredPairs
         if not isinstance(item, dict) or not {'file_name', 'dets'} <= item.keys():
             raise ValueError(f"{path}: an image lacks 'file_name' or 'dets'")
         name = item['file_name']
-        if name not in number:
+        if not isinstance(name, str) or name not in number:
             raise ValueError(f'{path}: image {name!r} is not in the annotations')
         if name in parts:
             raise ValueError(f'{path}: image {name!r} comes twice')
