@@ -217,7 +217,10 @@ def install_packages(distribution: Path | None) -> None:
         say(f'2/3 packages: torch and others; 6 GB, some minutes ({LOG}); ROS 2 is {distribution}')
         # The distribution's messages are compiled for its own NumPy.
         ros = [f'numpy=={importlib.metadata.version("numpy")}']
-    call([PYTHON, '-m', 'pip', 'install', *ros, '--editable', f'{ROOT}[{EXTRAS}]'], distribution)
+    try:
+        call([PYTHON, '-m', 'pip', 'install', *ros, '-e', f'{ROOT}[{EXTRAS}]'], distribution)
+    except SetupError as error:
+        raise SetupError(f'the packages could not be installed (no network?): {error}') from error
     if distribution is None:
         drop_foreign_includes(VENV / 'share')
         for shell in ('sh', 'bash', 'zsh'):  # colcon warns of a prefix without
@@ -281,11 +284,13 @@ def call(command: list[str | Path], distribution: Path | None) -> None:
 
 
 def first_error(output: str) -> str:
-    """The first line that speaks of an error, with the one after it where it goes on there."""
+    """The first line that tells an error, with the one after it where it goes on there."""
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ['no output']
-    errors = [i for i, line in enumerate(lines) if re.search(r'\berror\b', line, re.IGNORECASE)]
-    first = errors[0] if errors else len(lines) - 1
-    return ' '.join(lines[first : first + 2] if lines[first].endswith(':') else [lines[first]])
+    for pattern in ('ERROR: ', 'CMake Error|error:'):  # pip's own word says more than its tools'
+        for i, line in enumerate(lines):
+            if re.search(pattern, line):
+                return ' '.join(lines[i : i + 2]) if line.endswith(':') else line
+    return lines[-1]
 
 
 def child_environment(environ: Mapping[str, str], distribution: Path | None) -> dict[str, str]:
