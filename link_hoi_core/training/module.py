@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import lightning
 import torch
@@ -12,11 +11,11 @@ from torch import Tensor
 from link_hoi_core.checkpoint import Checkpoint, build_model
 from link_hoi_core.data.hico_det import AnnotatedImage
 from link_hoi_core.distillation.losses import focal_loss
-from link_hoi_core.evaluation.hico_det import evaluate_interactions
+from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
+from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
 from link_hoi_core.model.scene import Scene
 from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs
 from link_hoi_core.predictor import HoiPredictor
-from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.training.experiment import Experiment
 from link_hoi_core.vocabulary import load_vocabulary
 
@@ -24,12 +23,11 @@ from link_hoi_core.vocabulary import load_vocabulary
 class LinkTraining(lightning.LightningModule):
     """Trains LINK on annotated pairs."""
 
-    def __init__(self, experiment: Experiment, test_images: Sequence[AnnotatedImage]) -> None:
+    def __init__(self, experiment: Experiment) -> None:
         super().__init__()
         self.experiment = experiment
         self.model = build_model(experiment.model)
         self.vocabulary = load_vocabulary(experiment.model.vocabulary)
-        self.test_images = test_images
         valid = torch.from_numpy(self.vocabulary.valid.copy())
         self.register_buffer('valid', valid, persistent=False)
 
@@ -54,25 +52,15 @@ class LinkTraining(lightning.LightningModule):
         """
         torch.manual_seed(self.experiment.seed * 1000 + self.current_epoch)
 
-    def on_validation_epoch_start(self) -> None:
-        self.predictor = HoiPredictor(Checkpoint('training', self.model, {}, ''), select=False)
-        self.detections: list[Detections] = []
-        self.found: list[Interactions] = []
-
-    def validation_step(self, detections: list[Detections], index: int) -> None:
-        """Score test images through the predictor, as a deployed model would."""
-        self.detections += detections
-        self.found += self.predictor.predict_batch(detections)
-
-    def on_validation_epoch_end(self) -> None:
-        """The official figures, ground-truth boxes; a partial (sanity) pass is not worth one."""
-        if len(self.found) < len(self.test_images):
-            return
-        figures = evaluate_interactions(
-            self.test_images, self.detections, self.found, self.vocabulary
+    def validation_step(self, images: list[AnnotatedImage], index: int) -> None:
+        """The official figures on ground-truth boxes, through the predictor; one step is all."""
+        predictor = HoiPredictor(Checkpoint('training', self.model, {}, ''), select=False)
+        ranked = rank_hico_det(
+            images, predict_ground_truth_boxes(predictor, images), self.vocabulary
         )
+        figures = hico_det_figures(ranked, self.vocabulary, f1_threshold=0.5)
         for name in ('full', 'rare', 'non_rare'):
-            self.log(name, getattr(figures, name), prog_bar=True)
+            self.log(name, getattr(figures, name), prog_bar=True, batch_size=1)
 
     def configure_optimizers(self) -> dict[str, object]:
         settings = self.experiment.optimiser

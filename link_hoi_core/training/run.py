@@ -20,14 +20,12 @@ from torch.utils.data import DataLoader
 
 from link_hoi_core.checkpoint import Checkpoint, save_checkpoint
 from link_hoi_core.configuration import to_dict
-from link_hoi_core.data.hico_det import AnnotatedImage, ground_truth_detections, read_hico_det
+from link_hoi_core.data.hico_det import AnnotatedImage, read_hico_det
 from link_hoi_core.evaluation.average_precision import best_f1_threshold
+from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
-from link_hoi_core.evaluation.matching import RankedDetections
-from link_hoi_core.evaluation.pairs import ScoredPairs, predicted_pairs
 from link_hoi_core.model.link import Link
 from link_hoi_core.predictor import HoiPredictor
-from link_hoi_core.structures import Detections
 from link_hoi_core.training.card import Cost, card
 from link_hoi_core.training.examples import HoiExamples, PairBudgetSampler
 from link_hoi_core.training.experiment import Experiment
@@ -51,13 +49,13 @@ def train(experiment: Experiment, output: Path, device: str, resume: bool) -> No
     test_images = read_hico_det(root / experiment.data.test)
 
     lightning.seed_everything(experiment.seed)
-    module = LinkTraining(experiment, test_images)
+    module = LinkTraining(experiment)
     trainer = _trainer(experiment, output, device)
     start = time.monotonic()
     trainer.fit(
         module,
         _training_batches(experiment, module, train_images),
-        DataLoader(_detections(test_images), batch_size=512, collate_fn=list),
+        DataLoader([test_images], batch_size=None, collate_fn=list),
         ckpt_path=output / LAST if resume else None,
         weights_only=True,
     )
@@ -128,27 +126,11 @@ def _finish(
     """Choose mF1's threshold on training images, evaluate, and write the checkpoint."""
     model = model.cpu().half().float().eval()  # what a checkpoint holds, and so what is evaluated
     predictor = HoiPredictor(Checkpoint('trained', model, {}, ''), select=False)
-    chosen = best_f1_threshold(_ranked(predictor, train_images[:THRESHOLD_IMAGES]))
-    ranked = _ranked(predictor, test_images)
-    figures = hico_det_figures(ranked, predictor.vocabulary, chosen.threshold)
+    ranked_train, ranked_test = (
+        rank_hico_det(images, predict_ground_truth_boxes(predictor, images), predictor.vocabulary)
+        for images in (train_images[:THRESHOLD_IMAGES], test_images)
+    )
+    chosen = best_f1_threshold(ranked_train)
+    figures = hico_det_figures(ranked_test, predictor.vocabulary, chosen.threshold)
     config = to_dict(experiment) | {'f1_threshold': chosen.threshold}
     save_checkpoint(output / 'checkpoint', model, config, card(experiment, figures, cost))
-
-
-def _ranked(predictor: HoiPredictor, images: Sequence[AnnotatedImage]) -> RankedDetections:
-    """A model's triplets among the ground-truth boxes of `images`, marked right or wrong."""
-    detections = _detections(images)
-    found = predictor.predict_batch(detections)
-    predictions = ScoredPairs.concatenate(
-        predicted_pairs(index, boxes, triplets, predictor.vocabulary)
-        for index, (boxes, triplets) in enumerate(zip(detections, found))
-    )
-    return rank_hico_det(images, predictions, predictor.vocabulary)
-
-
-def _detections(images: Sequence[AnnotatedImage]) -> list[Detections]:
-    """Ground-truth boxes; an image without pairs has none, and may have no size."""
-    return [
-        ground_truth_detections(image) if len(image.hoi) else Detections.empty((1, 1))
-        for image in images
-    ]
