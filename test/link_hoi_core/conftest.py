@@ -1,0 +1,93 @@
+"""A small untrained model, saved as a checkpoint, and a small data set in HICO-DET's schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from link_hoi_core.checkpoint import Checkpoint, build_model, save_checkpoint
+from link_hoi_core.configuration import to_dict
+from link_hoi_core.model.link import Link, LinkConfig
+from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.vocabulary import load_vocabulary
+
+WIDTH, HEIGHT = 640, 480
+
+
+@pytest.fixture(scope='session')
+def make_model() -> Callable[..., Link]:
+    """Build an untrained model of width 32 in eval mode; keywords as of `LinkConfig`."""
+
+    def make(seed: int = 0, **changes: object) -> Link:
+        torch.manual_seed(seed)
+        model = build_model(LinkConfig(**{'width': 32, **changes}))
+        torch.nn.init.normal_(model.head.bias, std=2)  # so that the order of scores means something
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def make_predictor(make_model: Callable[..., Link]) -> Callable[..., HoiPredictor]:
+    """Wrap the untrained model; keywords as of `HoiPredictor`."""
+
+    def make(**options: object) -> HoiPredictor:
+        return HoiPredictor(Checkpoint('small', make_model(), {}, 'no file'), **options)
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def small_checkpoint(
+    make_model: Callable[..., Link], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The untrained model, saved; tests that damage it copy it first."""
+    model = make_model()
+    folder = tmp_path_factory.mktemp('models') / 'small'
+    save_checkpoint(folder, model, {'model': to_dict(model.config)}, 'An untrained model.\n')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def write_annotations() -> Callable[..., Path]:
+    """Write `count` generated images in HICO-DET's schema; every fifth has no pair."""
+
+    def write(path: Path, count: int, seed: int = 0, with_pairs: bool = True) -> Path:
+        random = np.random.default_rng(seed)
+        content = {
+            'annotation': [_pairs(random, index % 5 and with_pairs) for index in range(count)],
+            'filenames': [f'generated_{index:08d}.jpg' for index in range(count)],
+            'size': [[WIDTH, HEIGHT] if index % 5 and with_pairs else None for index in range(count)],
+            'objects': list(load_vocabulary('hico-det').objects),
+        }
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+def _pairs(random: np.random.Generator, some: bool) -> dict[str, list]:
+    """Up to four pairs; the verb is the object's first one, so that there is something to learn."""
+    vocabulary = load_vocabulary('hico-det')
+    pairs: dict[str, list] = {'boxes_h': [], 'boxes_o': [], 'hoi': [], 'object': [], 'verb': []}
+    for _ in range(random.integers(1, 5) if some else 0):
+        object_ = int(random.choice([1, 2, 56, 63]))
+        verb = int(np.flatnonzero(vocabulary.valid[object_])[0])
+        pairs['boxes_h'].append(_box(random))
+        pairs['boxes_o'].append(_box(random))
+        pairs['hoi'].append(int(vocabulary.hoi_index[object_, verb]))
+        pairs['object'].append(object_)
+        pairs['verb'].append(verb)
+    return pairs
+
+
+def _box(random: np.random.Generator) -> list[int]:
+    """1-based inclusive pixels, at least 30 a side."""
+    x1, y1 = random.integers(1, [WIDTH - 200, HEIGHT - 200])
+    width, height = random.integers(30, 200, 2)
+    return [int(x1), int(y1), int(x1 + width), int(y1 + height)]
