@@ -108,7 +108,7 @@ class _Canvas:
         self.scale = float(np.clip(min(height, width) / 540, 0.7, 4.0))
         self.stroke = max(1, round(2 * self.scale))
         self.padding = max(2, round(4 * self.scale))
-        self.font = (self.cv2.FONT_HERSHEY_SIMPLEX, 0.5 * self.scale, max(1, round(self.scale)))
+        self.font = (self.cv2.FONT_HERSHEY_SIMPLEX, 0.58 * self.scale, max(1, round(self.scale)))
 
     def rectangle(self, box: np.ndarray, colour: tuple[int, int, int]) -> None:
         """The outline of a box; x2 and y2 are exclusive."""
