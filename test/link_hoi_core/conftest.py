@@ -62,7 +62,9 @@ def write_annotations() -> Callable[..., Path]:
         content = {
             'annotation': [_pairs(random, index % 5 and with_pairs) for index in range(count)],
             'filenames': [f'generated_{index:08d}.jpg' for index in range(count)],
-            'size': [[WIDTH, HEIGHT] if index % 5 and with_pairs else None for index in range(count)],
+            'size': [
+                [WIDTH, HEIGHT] if index % 5 and with_pairs else None for index in range(count)
+            ],
             'objects': list(load_vocabulary('hico-det').objects),
         }
         path.write_text(json.dumps(content))

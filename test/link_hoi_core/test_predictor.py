@@ -98,7 +98,9 @@ def test_indices_refer_to_what_was_given(make_predictor: MakePredictor) -> None:
         SIZE,
     )
     predictor = make_predictor()
-    expected = {(4, 1, verb): score for (_, _, verb), score in rows(predictor.predict(None, plain)).items()}
+    expected = {
+        (4, 1, verb): score for (_, _, verb), score in rows(predictor.predict(None, plain)).items()
+    }
     found = rows(predictor.predict(None, mixed))
     assert found.keys() == expected.keys()
     for key, scores in expected.items():

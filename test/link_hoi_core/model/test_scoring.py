@@ -38,7 +38,9 @@ def test_psi_is_the_literal_formula_where_that_does_not_overflow() -> None:
 
 def test_psi_by_hand() -> None:
     """P = 1/2, O = 0: sigmoid(Psi) = 1/4, so Psi = log(1/3)."""
-    psi = prior_logit(torch.tensor(0.0, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64))
+    psi = prior_logit(
+        torch.tensor(0.0, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
+    )
     assert psi.item() == pytest.approx(-math.log(3), abs=1e-12)
 
 
@@ -72,7 +74,9 @@ def test_the_gradient_of_psi_is_that_of_the_formula() -> None:
 def scene():
     """A person, a bicycle and a person; and a person with a chair, padded."""
     images = [
-        Detections([[0, 0, 9, 9], [1, 1, 8, 8], [2, 2, 7, 7]], [0.5, 0.4, 0.2], [0, 2, 0], (10, 10)),
+        Detections(
+            [[0, 0, 9, 9], [1, 1, 8, 8], [2, 2, 7, 7]], [0.5, 0.4, 0.2], [0, 2, 0], (10, 10)
+        ),
         Detections([[0, 0, 9, 9], [1, 1, 8, 8]], [1.0, 0.25], [0, 1], (10, 10)),
     ]
     return build_scene(images, person=0)
@@ -95,4 +99,6 @@ def test_final_score_raises_the_prior_to_lambda() -> None:
     logits, prior = torch.tensor([0.0, 2.0]).double(), torch.tensor([0.5, 0.25]).double()
     expected = [0.5 * 0.5**2.8, 0.25**2.8 / (1 + math.exp(-2))]
     assert final_score(logits, prior, 2.8).tolist() == pytest.approx(expected, rel=1e-12)
-    assert final_score(logits, prior, 1.0).tolist() == pytest.approx([0.25, 0.25 / (1 + math.exp(-2))])
+    assert final_score(logits, prior, 1.0).tolist() == pytest.approx(
+        [0.25, 0.25 / (1 + math.exp(-2))]
+    )

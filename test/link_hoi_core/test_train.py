@@ -1,0 +1,252 @@
+"""The training command from end to end on generated annotations: what it leaves, and resuming."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from link_hoi_core.checkpoint import load_checkpoint
+from link_hoi_core.configuration import load_configuration
+from link_hoi_core.data.hico_det import read_hico_det
+from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.train import main
+
+pytest.importorskip('lightning')
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory: pytest.TempPathFactory, write_annotations: Callable[..., Path]) -> Path:
+    """Forty training images, twenty test images, and a configuration that takes seconds."""
+    folder = tmp_path_factory.mktemp('data')
+    write_annotations(folder / 'train.json', 40, seed=0)
+    write_annotations(folder / 'test.json', 20, seed=1)
+    write_annotations(folder / 'no_pairs.json', 10, with_pairs=False)
+    (folder / 'tiny.yaml').write_text(f"""
+model: {{width: 32, encoder_layers: 1, decoder_layers: 1}}
+data: {{root: {json.dumps(str(folder))}, train: train.json, test: test.json, most_images: 4}}
+optimiser: {{epochs: 8, learning_rate: 3e-3, clip_norm: 1.0, average: 0.8}}
+seed: 7
+""")
+    return folder
+
+
+def arguments(data: Path, output: Path, *more: str) -> list[str]:
+    return ['--config', f'{data}/tiny.yaml', '--device', 'cpu', '--output', str(output), *more]
+
+
+@pytest.fixture(scope='module')
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was not interrupted."""
+    output = tmp_path_factory.mktemp('runs') / 'straight'
+    assert main(arguments(data, output)) == 0
+    return output
+
+
+def weights(run: Path) -> bytes:
+    return (run / 'checkpoint' / 'model.safetensors').read_bytes()
+
+
+def test_a_run_leaves_a_checkpoint_that_predicts(trained: Path) -> None:
+    predictor = HoiPredictor.from_checkpoint(trained / 'checkpoint')
+    assert predictor.model.config.width == 32
+    assert 0 < predictor.config['f1_threshold'] < 1
+    assert predictor.config['seed'] == 7 and predictor.config['optimiser']['epochs'] == 8
+
+
+def test_the_card_says_what_the_run_was(trained: Path) -> None:
+    card = (trained / 'checkpoint' / 'README.md').read_text()
+    for text in ('Full', 'mF1', 'Seed 7', 'parameters', 'python -m link_hoi_core.train', 'pixels'):
+        assert text in card
+    assert '"width": 32' in card
+
+
+def test_a_run_leaves_logs_and_nothing_half_written(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == {
+        *('checkpoint', 'experiment.json', 'last.ckpt', 'tensorboard', 'csv')
+    }
+    assert {path.name for path in (trained / 'checkpoint').iterdir()} == {
+        *('model.safetensors', 'config.json', 'README.md')
+    }
+    assert list(trained.glob('tensorboard/*/events.out.tfevents.*'))
+
+
+def test_the_loss_falls(trained: Path, data: Path) -> None:
+    """On the training images as they are, against the same model before training."""
+    from link_hoi_core.training.examples import Augmentation, HoiExamples
+    from link_hoi_core.training.experiment import Experiment
+    from link_hoi_core.training.module import LinkTraining
+
+    experiment = load_configuration(Experiment, data / 'tiny.yaml')
+    images = read_hico_det(data / 'train.json')
+    examples = HoiExamples(images, 0, 117, Augmentation(0, 0, 0, 0, 0))
+    batch = examples.collate([examples[index] for index in range(len(examples))])
+    torch.manual_seed(7)
+    module = LinkTraining(experiment).eval()
+    before = module.training_step(batch, 0).item()
+    module.model = load_checkpoint(trained / 'checkpoint').model
+    assert module.training_step(batch, 0).item() < 0.75 * before
+
+
+def test_loss_and_the_official_figure_are_logged(trained: Path) -> None:
+    with next(trained.glob('csv/*/metrics.csv')).open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(float(row['loss']) > 0 for row in rows if row.get('loss'))
+    assert len([row for row in rows if row.get('loss')]) == 3  # each twentieth of 64 steps
+    assert len([row for row in rows if row.get('full')]) == 8  # each epoch
+
+
+def test_resume_state_loads_without_pickled_code(trained: Path) -> None:
+    state = torch.load(trained / 'last.ckpt', map_location='cpu', weights_only=True)
+    assert state['epoch'] == 7
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_run_that_is_resumed_ends_with_the_same_weights(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / 'killed'
+    command = [sys.executable, '-m', 'link_hoi_core.train', *arguments(data, output)]
+    threads = {'OMP_NUM_THREADS': str(torch.get_num_threads())}
+    with (tmp_path / 'log').open('w') as log:
+        run = subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **threads}
+        )
+        try:
+            while not (output / 'last.ckpt').is_file():
+                assert run.poll() is None, (tmp_path / 'log').read_text()
+                time.sleep(0.01)
+        finally:
+            run.kill()
+            run.wait()
+    assert not (output / 'checkpoint').exists()
+    done = torch.load(output / 'last.ckpt', map_location='cpu', weights_only=True)['epoch']
+    assert done < 7
+    assert main(arguments(data, output, '--resume')) == 0
+    assert weights(output) == weights(trained)
+
+
+def test_a_run_killed_after_its_last_epoch_is_completed_by_resuming(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Its averaged weights are in last.ckpt; only the checkpoint was not yet written."""
+    output = Path(shutil.copytree(trained, tmp_path / 'unfinished'))
+    shutil.rmtree(output / 'checkpoint')
+    assert main(arguments(data, output, '--resume')) == 0
+    assert weights(output) == weights(trained)
+
+
+def refused(capfd: pytest.CaptureFixture[str], command: list[str], *words: str) -> None:
+    """The command ends with status 2 and one sentence that holds all the words."""
+    try:
+        status = main(command)
+    except SystemExit as end:  # argparse's own way
+        status = end.code
+    assert status == 2
+    errors = [line for line in capfd.readouterr().err.splitlines() if 'train: ' in line]
+    assert len(errors) == 1
+    assert [word for word in words if word not in errors[0]] == []
+
+
+@pytest.mark.parametrize(
+    ('assignment', 'words'),
+    [
+        ('model.widht=64', ['unknown key model.widht', 'model.width']),
+        ('optimiser.epochs=many', ['optimiser.epochs', "'many'", 'int']),
+        ('data.train=absent.json', ['absent.json']),
+        ('data.test=absent.json', ['absent.json']),
+        ('data.root=/no/such/folder', ['/no/such/folder']),
+        ('data.train=tiny.yaml', ['tiny.yaml', 'JSON']),
+        ('model.vocabulary=hicodet', ['hicodet', 'hico-det']),
+        ('model.width=36', ['width', '36', '8']),  # is not a multiple of the heads
+    ],
+)
+def test_bad_configuration_is_one_sentence_and_leaves_nothing(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], assignment: str, words: list[str]
+) -> None:
+    refused(capfd, arguments(data, tmp_path / 'run', '--set', assignment), *words)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_missing_configuration_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ['--config', f'{tmp_path}/absent.yaml', '--output', f'{tmp_path}/run']
+    refused(capfd, command, 'absent.yaml')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_annotations_without_any_pair(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = arguments(data, tmp_path / 'run', '--set', 'data.train=no_pairs.json')
+    refused(capfd, command, 'no_pairs.json', 'no image with a human-object pair')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_device_that_is_not_there(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip('this machine has CUDA')
+    for device in ('cuda', 'abacus'):
+        refused(capfd, [*arguments(data, tmp_path / 'run'), '--device', device], device)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_used_folder_is_left_as_it_was(
+    data: Path, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = Path(shutil.copytree(trained, tmp_path / 'used'))
+    refused(capfd, arguments(data, output), str(output), 'already holds a run', '--resume')
+    assert weights(output) == weights(trained)
+
+
+def test_resuming_nothing(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refused(capfd, arguments(data, tmp_path / 'run', '--resume'), 'last.ckpt', 'no run to resume')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_resuming_with_another_configuration(
+    data: Path, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = Path(shutil.copytree(trained, tmp_path / 'run'))
+    command = arguments(data, output, '--resume', '--set', 'optimiser.learning_rate=0.5')
+    refused(capfd, command, str(output), 'optimiser')
+    refused(capfd, arguments(data, output, '--resume', '--seed', '8'), str(output), 'seed')
+    assert weights(output) == weights(trained)
+
+
+def test_resuming_from_a_damaged_state(
+    data: Path, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = Path(shutil.copytree(trained, tmp_path / 'run'))
+    state = (output / 'last.ckpt').read_bytes()
+    (output / 'last.ckpt').write_bytes(state[: len(state) // 2])
+    refused(capfd, arguments(data, output, '--resume'), 'last.ckpt')
+    assert weights(output) == weights(trained)
+
+
+def test_without_lightning_it_says_what_to_install(data: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['lightning'] = None\n"
+        'from link_hoi_core.train import main; sys.exit(main(sys.argv[1:]))'
+    )
+    run = subprocess.run(
+        [sys.executable, '-c', script, *arguments(data, tmp_path / 'run')],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert run.returncode == 2
+    assert 'training needs lightning' in run.stderr and 'pip install' in run.stderr
+    assert 'Traceback' not in run.stderr

@@ -1,0 +1,86 @@
+"""The Lightning module's own parts: the schedule, the loss of a step, the seed of an epoch."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+pytest.importorskip('lightning')
+
+from link_hoi_core.distillation.losses import focal_loss  # noqa: E402
+from link_hoi_core.model.link import LinkConfig  # noqa: E402
+from link_hoi_core.model.scene import build_scene  # noqa: E402
+from link_hoi_core.structures import Detections  # noqa: E402
+from link_hoi_core.training.experiment import Experiment  # noqa: E402
+from link_hoi_core.training.module import LinkTraining, one_cycle  # noqa: E402
+
+
+def test_one_cycle_rises_and_falls() -> None:
+    factors = [one_cycle(step, 1000, 0.05) for step in range(1001)]
+    assert 0 < factors[0] <= 0.02
+    assert factors[:51] == sorted(factors[:51]) and factors[50] == 1
+    assert factors[50:] == sorted(factors[50:], reverse=True)
+    assert factors[-1] == pytest.approx(0, abs=1e-12)
+    assert factors[525] == pytest.approx(0.5)  # halfway down the cosine
+    assert all(0 <= factor <= 1 for factor in factors)
+
+
+@pytest.mark.parametrize(('steps', 'warm_up'), [(1, 0.05), (2, 0.0), (3, 1.0), (10, 0.5)])
+def test_one_cycle_of_a_short_run(steps: int, warm_up: float) -> None:
+    factors = [one_cycle(step, steps, warm_up) for step in range(steps + 1)]
+    assert all(0 <= factor <= 1 for factor in factors) and factors[0] > 0
+
+
+@pytest.fixture
+def module() -> LinkTraining:
+    torch.manual_seed(0)
+    return LinkTraining(Experiment(model=LinkConfig(width=32, dropout=0.0)))
+
+
+@pytest.fixture
+def batch():
+    images = [
+        Detections([[0, 0, 9, 9], [1, 1, 8, 8], [2, 2, 7, 7]], [1, 1, 0.5], [0, 1, 0], (10, 10)),
+        Detections([[0, 0, 9, 9], [1, 1, 8, 8]], [0.9, 0.8], [0, 56], (10, 10)),
+    ]
+    targets = torch.zeros(2, 4, 117)
+    targets[0, 0, 76] = targets[1, 0, 87] = 1
+    return build_scene(images, person=0), targets
+
+
+@pytest.mark.filterwarnings('ignore:You are trying to `self.log')
+def test_a_step_is_the_mean_focal_loss_of_the_layers_over_valid_verbs(module, batch) -> None:
+    scene, targets = batch
+    expected = []
+    for logits in module.model(scene):
+        entries = []
+        for image, pair in ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0)):
+            i, j = scene.pairs[image, pair].tolist()
+            prior = float(scene.scores[image, i] * scene.scores[image, j])
+            for verb in module.vocabulary.valid[scene.labels[image, j]].nonzero()[0].tolist():
+                probability = prior / (1 + math.exp(-logits[image, pair, verb].item()))
+                psi = math.log(probability / (1 - probability))
+                entries.append((psi, targets[image, pair, verb].item()))
+        psi, y = torch.tensor(entries).double().T
+        expected.append(focal_loss(psi, y, torch.ones(len(y), dtype=torch.bool)).item())
+    loss = module.training_step(batch, 0)
+    assert loss.item() == pytest.approx(sum(expected) / len(expected), rel=1e-4)
+
+
+@pytest.mark.filterwarnings('ignore:You are trying to `self.log')
+def test_what_padding_and_impossible_verbs_hold_does_not_matter(module, batch) -> None:
+    scene, targets = batch
+    before = module.training_step((scene, targets), 0).item()
+    changed = targets.clone()
+    changed[~scene.pair_present] = 1
+    changed[0, 0, ~module.valid[1]] = 1  # verbs that no bicycle allows
+    assert module.training_step((scene, changed), 0).item() == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(module, batch) -> None:
+    with torch.no_grad():
+        module.model.head.bias.fill_(float('nan'))
+    with pytest.raises(FloatingPointError, match='the loss is nan at step 0'):
+        module.training_step(batch, 0)
