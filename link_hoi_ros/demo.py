@@ -10,6 +10,7 @@ printed is what the recorder received.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Processes:
     def start(self, name: str, module: str, *arguments: str | Path) -> None:
         """Start `python -m module` with arguments."""
         command = [sys.executable, '-m', module, *map(str, arguments)]
-        with self._log(name).open('wb') as log:
+        with _signals_later(), self._log(name).open('wb') as log:
             self._running[name] = subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -91,23 +92,17 @@ class Processes:
 
     def __exit__(self, *error: object) -> None:
         """End all that still run: SIGINT, a bounded wait, SIGKILL."""
-        # An impatient second signal must not leave a process behind; this is over in seconds.
-        handlers = {
-            number: signal.signal(number, signal.SIG_IGN)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        running = [process for process in self._running.values() if process.poll() is None]
-        for process in running:
-            process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + KILL_SECONDS
-        for process in running:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        with _signals_later():
+            running = [process for process in self._running.values() if process.poll() is None]
+            for process in running:
+                process.send_signal(signal.SIGINT)
+            deadline = time.monotonic() + KILL_SECONDS
+            for process in running:
+                try:
+                    process.wait(max(0.1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def _last_lines(self, name: str) -> str:
         lines = self._log(name).read_text(errors='replace').splitlines()[-LAST_LINES:]
@@ -115,6 +110,21 @@ class Processes:
 
     def _log(self, name: str) -> Path:
         return self._folder / f'{name}.log'
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back: in between, a process would be left behind."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda it, _: came.append(it)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, handlers):
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def run(video: Video, detections: Path, output: Path, model: str, device: str) -> None:

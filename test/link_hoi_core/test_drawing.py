@@ -29,7 +29,7 @@ def black(height: int, width: int) -> np.ndarray:
 
 
 def test_every_box_is_drawn_at_its_own_place_and_size():
-    boxes = [[20, 40, 120, 380], [300, 200, 560, 390], [420, 30, 580, 160]]
+    boxes = [[20, 40, 220, 380], [300, 200, 560, 390], [420, 30, 580, 160]]
     found = detections(boxes, [0, BICYCLE, BICYCLE], (400, 600))
     drawn = draw_interactions(
         black(400, 600), found, interactions((0, 1, RIDE, 0.8), (0, 2, HOLD, 0.4)), VOCABULARY
@@ -41,7 +41,7 @@ def test_every_box_is_drawn_at_its_own_place_and_size():
 
 
 def test_what_takes_part_in_nothing_and_what_is_beyond_top_is_left_out():
-    boxes = [[20, 40, 120, 380], [300, 200, 560, 390], [420, 30, 470, 160]]
+    boxes = [[20, 40, 220, 380], [300, 200, 560, 390], [420, 30, 470, 160]]
     found = detections(boxes, [0, BICYCLE, BICYCLE], (400, 600))
     both = interactions((0, 1, RIDE, 0.8), (0, 2, HOLD, 0.4))
     drawn = draw_interactions(black(400, 600), found, both, VOCABULARY, top=1)
