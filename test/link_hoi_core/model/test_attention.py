@@ -36,7 +36,7 @@ def feed_forward_loop(layer: FeedForward, x: np.ndarray) -> np.ndarray:
 def attention_loop(
     layer: SelfAttentionLayer, tokens: np.ndarray, position: np.ndarray, present: np.ndarray
 ) -> np.ndarray:
-    """Post-norm self-attention of one image: positions are added to queries and keys, not values."""
+    """Post-norm self-attention of one image: positions enter queries and keys, not values."""
     size = WIDTH // HEADS
     mixed = [linear(layer.query_key_value, token) for token in tokens]
     queries = [row[:WIDTH] + place[:WIDTH] for row, place in zip(mixed, position)]
