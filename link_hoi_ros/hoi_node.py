@@ -32,7 +32,6 @@ from link_hoi_ros.images import compressed_to_rgb, image_to_rgb, rgb_to_image
 from link_hoi_ros.matching import NANOSECONDS, Counts, Matcher, Pair
 from link_hoi_ros.messages import (
     DetectionsReader,
-    keep_best,
     triplets_message,
     vocabulary_message,
 )
@@ -65,7 +64,7 @@ class HoiNode(LifecycleNode):
         self._worker: threading.Thread | None = None
         self._inputs: list[Any] = []
         self._outputs: dict[str, Any] = {}
-        self._published_counts = Counts()
+        self._published_counts: dict[str, int] = {}
         self._warned: set[str] = set()
 
     def autostart(self) -> bool:
@@ -157,7 +156,7 @@ class HoiNode(LifecycleNode):
             window=round(self._value('matching.window') * NANOSECONDS),
             tolerance=round(self._value('matching.tolerance') * NANOSECONDS),
         )
-        self._published_counts = Counts()
+        self._published_counts = dict.fromkeys(_COUNTERS, 0)
         self._worker = threading.Thread(target=self._work, name='hoi_worker', daemon=True)
         self._worker.start()
         if self._value('image_transport') == 'compressed':
@@ -234,11 +233,9 @@ class HoiNode(LifecycleNode):
         for cause, count in dropped.items():
             self.warn_once(f'{cause}: {count} of {len(pair.detections.detections)} left out')
         converted = time.monotonic_ns()
-        interactions = keep_best(
-            predictor.predict(pixels, detections),
-            self._value('score_threshold'),
-            self._value('max_triplets'),
-        )
+        predictor.score_threshold = self._value('score_threshold')
+        predictor.max_interactions = self._value('max_triplets')
+        interactions = predictor.predict(pixels, detections)
         predicted = time.monotonic_ns()
         header = pair.image.header
         self._outputs['triplets'].publish(
@@ -264,11 +261,12 @@ class HoiNode(LifecycleNode):
 
     def _publish_stats(self, stats: HoiFrameStats, counts: Counts) -> None:
         """Publish the counters if they changed, with the durations of one image or with none."""
-        if counts == self._published_counts:
+        values = {name: getattr(counts, name) for name in _COUNTERS}
+        if values == self._published_counts:
             return
-        self._published_counts = counts
-        for name in _COUNTERS:
-            setattr(stats, name, getattr(counts, name))
+        self._published_counts = values
+        for name, value in values.items():
+            setattr(stats, name, value)
         self._outputs['stats'].publish(stats)
 
     # Both threads

@@ -150,12 +150,6 @@ class DetectionsReader:
         return index
 
 
-def keep_best(interactions: Interactions, threshold: float, limit: int) -> Interactions:
-    """The first `limit` of those with a score of at least `threshold`."""
-    above = int((interactions.score >= threshold).sum())
-    return interactions.take(slice(min(above, limit)))
-
-
 def triplets_message(
     header: Header,
     detections: Detections,

@@ -19,7 +19,6 @@ from link_hoi_ros import messages
 from link_hoi_ros.messages import (
     MAX_DETECTIONS,
     DetectionsReader,
-    keep_best,
     triplets_message,
     vocabulary_message,
 )
@@ -212,14 +211,6 @@ INTERACTIONS = Interactions(
     score=np.array([0.8, 0.5, 0.1], np.float32),
     verb_score=np.array([0.9, 0.6, 0.2], np.float32),
 )
-
-
-@pytest.mark.parametrize(
-    ('threshold', 'limit', 'kept'), [(0.0, 100, 3), (0.5, 100, 2), (0.0, 1, 1), (0.9, 100, 0)]
-)
-def test_the_best_interactions_are_kept(threshold, limit, kept):
-    best = keep_best(INTERACTIONS, threshold, limit)
-    np.testing.assert_array_equal(best.score, INTERACTIONS.score[:kept])
 
 
 def test_triplets_carry_names_and_the_images_header():

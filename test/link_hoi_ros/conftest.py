@@ -1,0 +1,240 @@
+"""Processes over real DDS: the node, a player and a recorder, each waited for with a limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SECOND = 1_000_000_000
+# Generous: a loaded machine with two cores takes seconds to import torch.
+LIMIT = 30.0
+
+Event = dict[str, Any]
+
+
+class Process:
+    """A child process, its log, and its end."""
+
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
+        self._log = log
+        with open(log, 'wb') as stderr:
+            self.child = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+
+    def log(self) -> str:
+        return self._log.read_text(errors='replace')
+
+    def stop(self, how: int = signal.SIGINT, limit: float = 20.0) -> int:
+        """Send a signal and give the exit status; past the limit the process is killed."""
+        if self.child.poll() is None:
+            self.child.send_signal(how)
+        try:
+            return self.child.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            return self.child.wait(limit)
+
+
+class Steered(Process):
+    """A `ros_process.py`: takes commands, gives events."""
+
+    def __init__(self, role: str, log: Path, environment: dict[str, str]) -> None:
+        super().__init__([str(Path(__file__).with_name('ros_process.py')), role], log, environment)
+        self.events: list[Event] = []
+        self._ended = False
+        self._arrived = threading.Condition()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.wait('ready')
+
+    def send(self, do: str, **arguments: Any) -> None:
+        self.child.stdin.write(json.dumps({'do': do, **arguments}) + '\n')
+        self.child.stdin.flush()
+
+    def ask(self, answer: str, do: str, **arguments: Any) -> Event:
+        """Send a command and wait for the event that answers it."""
+        start = len(self.events)
+        self.send(do, **arguments)
+        return self.wait(answer, start=start)
+
+    def wait(
+        self,
+        event: str,
+        which: Callable[[Event], bool] = lambda _: True,
+        start: int = 0,
+        limit: float = LIMIT,
+    ) -> Event:
+        """The first such event at or after position `start`; fails after `limit` seconds."""
+
+        def found() -> Event | None:
+            wanted = (e for e in self.events[start:] if e['event'] == event and which(e))
+            return next(wanted, None)
+
+        with self._arrived:
+            self._arrived.wait_for(lambda: found() or self._ended, limit)
+            result = found()
+        assert result, f'no {event} within {limit} s; last: {self.events[-3:]}\n{self.log()}'
+        return result
+
+    def seen(self, event: str, start: int = 0) -> list[Event]:
+        return [e for e in self.events[start:] if e['event'] == event]
+
+    def _listen(self) -> None:
+        for line in self.child.stdout:
+            with self._arrived:
+                self.events.append(json.loads(line))
+                self._arrived.notify_all()
+        with self._arrived:
+            self._ended = True
+            self._arrived.notify_all()
+
+
+class Ros:
+    """Starts processes in one DDS domain of their own and ends them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: list[Process] = []
+        self.environment = {
+            **os.environ,
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'ROS_DOMAIN_ID': str(random.SystemRandom().randint(1, 100)),
+            'ROS_LOG_DIR': str(folder),
+            # without it Fast DDS loses every third image of this size
+            'FASTDDS_DEFAULT_PROFILES_FILE': str(ROOT / 'config' / 'fastdds.xml'),
+        }
+
+    def node(self, *arguments: str, **parameters: Any) -> Process:
+        """hoi_node in namespace /hoi with our own detections messages and these parameters."""
+        parameters = {'detections_type': 'hoi', **parameters}
+        values = [f'{name}:={json.dumps(value)}' for name, value in parameters.items()]
+        command = ['-m', 'link_hoi_ros.hoi_node', '--ros-args', '-r', '__ns:=/hoi', *arguments]
+        command += [part for value in values for part in ('-p', value)]
+        return self._start(Process, command)
+
+    def steered(self, role: str) -> Steered:
+        return self._start(Steered, role)
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.stop(signal.SIGKILL)
+
+    def _start(self, kind: type, what: Any) -> Any:
+        log = self._folder / f'{len(self._processes)}.log'
+        process = kind(what, log, self.environment)
+        self._processes.append(process)
+        return process
+
+
+class Bench:
+    """A node, a player and a recorder that have found each other.
+
+    Stamps grow from image to image; a test may set `stamp` back.
+    """
+
+    PERIOD = SECOND // 30
+
+    def __init__(self, ros: Ros, *arguments: str, **parameters: Any) -> None:
+        self.ros = ros
+        self.node = ros.node(*arguments, **parameters)
+        self.recorder = ros.steered('recorder')
+        self.player = ros.steered('player')
+        self.stamp = 1_700_000_000 * SECOND + 987_654_321
+
+    def wait_active(self, image_topic: str = 'image') -> None:
+        """Until the node has subscribed and the recorder gets what it publishes."""
+        deadline = time.monotonic() + LIMIT
+        topics = [image_topic, 'detections']
+        while time.monotonic() < deadline:
+            counts = self.player.ask('subscribers', 'count_subscribers_of', topics=topics)
+            if min(counts['counts'].values()) > 0:
+                self.recorder.wait('vocabulary')
+                return
+            assert self.node.child.poll() is None, self.node.log()
+            time.sleep(0.1)
+        pytest.fail(f'the node did not subscribe\n{self.node.log()}')
+
+    def image(self, stamp: int | None = None, data_length: int | None = None, **fields) -> int:
+        """Publish a black image, 640 x 480 rgb8 unless told otherwise; gives its stamp."""
+        if stamp is None:
+            self.stamp += self.PERIOD
+            stamp = self.stamp
+        fields = {'width': 640, 'height': 480, 'encoding': 'rgb8', 'step': 1920, **fields}
+        length = fields['step'] * fields['height'] if data_length is None else data_length
+        self.player.send('image', stamp=stamp, fields=fields, data_length=length)
+        return stamp
+
+    def detections(self, stamp: int, rows: list[list[Any]], repeat: int = 1) -> None:
+        """Publish rows of class, score, x1, y1, x2, y2, track id."""
+        self.player.send('detections', stamp=stamp, rows=rows, repeat=repeat)
+
+    def frame(self, rows: list[list[Any]]) -> Event:
+        """Publish an image with its detections and wait for its triplets."""
+        stamp = self.image()
+        self.detections(stamp, rows)
+        return self.triplets(stamp)
+
+    def triplets(self, stamp: int) -> Event:
+        return self.recorder.wait('triplets', lambda event: event['stamp'] == stamp)
+
+    def stats(self, which: Callable[[Event], bool]) -> Event:
+        """Wait until the counters are as `which` says."""
+        return self.recorder.wait('stats', which)
+
+    def counted(self) -> Event:
+        """The counters once nothing is pending any more."""
+        return self.recorder.wait('stats', books_balance, start=len(self.recorder.events) - 1)
+
+
+def books_balance(stats: Event) -> bool:
+    dropped = sum(value for name, value in stats.items() if name.startswith('dropped_'))
+    return stats['received'] == stats['processed'] + dropped
+
+
+@pytest.fixture
+def ros(tmp_path: Path) -> Iterator[Ros]:
+    """Processes of one test."""
+    processes = Ros(tmp_path)
+    yield processes
+    processes.stop()
+
+
+@pytest.fixture(scope='module')
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One running node for all tests of a file: it goes on after whatever it is sent."""
+    pytest.importorskip('link_hoi_msgs.msg', reason='needs ROS 2 and link_hoi_msgs')
+    processes = Ros(tmp_path_factory.mktemp('ros'))
+    try:
+        config = ROOT / 'config' / 'hoi.yaml'
+        running = Bench(
+            processes, '--params-file', str(config), score_threshold=0.0, **{'matching.window': 1.0}
+        )
+        running.wait_active()
+        yield running
+    finally:
+        processes.stop()
+
+
+@pytest.fixture
+def make_bench(ros: Ros) -> Callable[..., Bench]:
+    """A node of the test's own, with parameters."""
+    pytest.importorskip('link_hoi_msgs.msg', reason='needs ROS 2 and link_hoi_msgs')
+    return lambda **parameters: Bench(ros, **parameters)
