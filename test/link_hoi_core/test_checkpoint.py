@@ -45,7 +45,7 @@ def test_round_trip(make_model: Callable[..., Link], tmp_path: Path) -> None:
     model = make_model(seed=3)
     config = {'model': to_dict(model.config), 'f1_threshold': 0.25}
     save_checkpoint(tmp_path / 'deep' / 'mine', model, config, 'What it is.\n')
-    loaded = load_checkpoint(tmp_path / 'deep' / 'mine')
+    loaded = load_checkpoint(tmp_path / 'deep' / 'mine', 'cpu')
     assert loaded.name == 'mine' and loaded.config == config
     assert not loaded.model.training and loaded.model.config == model.config
     for name, value in model.state_dict().items():
@@ -74,7 +74,7 @@ def test_saving_replaces_and_leaves_nothing_else(
     save_checkpoint(copy, model, {'model': to_dict(model.config)}, 'New.\n')
     assert (copy / 'README.md').read_text() == 'New.\n'
     assert [path.name for path in copy.parent.iterdir()] == ['copy']
-    bias = load_checkpoint(copy).model.head.bias
+    bias = load_checkpoint(copy, 'cpu').model.head.bias
     torch.testing.assert_close(bias, model.head.bias, rtol=1e-3, atol=1e-3)
 
 
@@ -104,7 +104,7 @@ def test_saving_that_fails_while_renaming_leaves_the_old_one(
 def refused(folder: Path | str, kind: type[Exception], *words: str) -> None:
     """Loading fails by one sentence that holds all the words."""
     with pytest.raises(kind) as error:
-        load_checkpoint(folder)
+        load_checkpoint(folder, 'cpu')
     sentence = str(error.value)
     assert '\n' not in sentence
     assert [word for word in words if word not in sentence] == []
