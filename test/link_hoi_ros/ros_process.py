@@ -53,7 +53,7 @@ def stamp_of(message: Any) -> int:
 
 
 class Player(Node):
-    """Commands: image, compressed, detections, bytes, wait_matched."""
+    """Commands: image, compressed, detections, bytes."""
 
     def __init__(self) -> None:
         super().__init__('player', namespace='hoi')
@@ -80,10 +80,6 @@ class Player(Node):
 
     def bytes(self, topic: str, data: list[int]) -> None:
         self.topics[topic].publish(bytes(data))
-
-    def count_subscribers_of(self, topics: list[str]) -> None:
-        counts = {topic: self.topics[topic].get_subscription_count() for topic in topics}
-        say('subscribers', counts=counts)
 
 
 class Recorder(Node):
