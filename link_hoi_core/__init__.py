@@ -1,3 +1,3 @@
-"""Human-object interaction detection: the LINK model, its training and its evaluation, without ROS."""
+"""Human-object interactions without ROS: the LINK model, its training and its evaluation."""
 
 __version__ = '0.1.0'

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from link_hoi_core.configuration import from_dict
+from link_hoi_core.device import pick_device
 from link_hoi_core.model.link import Link, LinkConfig
 from link_hoi_core.vocabulary import load_vocabulary, text_embeddings
 
@@ -40,13 +41,15 @@ class Checkpoint:
     sha256: str
 
 
-def load_checkpoint(name: str | Path, device: torch.device | str = 'cpu') -> Checkpoint:
+def load_checkpoint(name: str | Path, device: str = 'auto') -> Checkpoint:
     """Load a checkpoint folder, or an embedded one by its name.
 
     Raises:
         FileNotFoundError: there is no such folder, or a file is missing in it.
-        ValueError: a file is truncated or malformed, or the weights are of another architecture.
+        ValueError: a file is truncated or malformed, the weights are of another architecture, or
+            there is no such device.
     """
+    where = pick_device(device)
     folder = find_checkpoint(name)
     config = _read_config(folder / CONFIG)
     model = build_model(from_dict(LinkConfig, config.get('model'), 'model.'))
@@ -56,7 +59,7 @@ def load_checkpoint(name: str | Path, device: torch.device | str = 'cpu') -> Che
         raise ValueError(f'{folder / WEIGHTS} is no readable safetensors file: {error}') from error
     _fill(model, weights, folder)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    return Checkpoint(folder.name, model.eval().to(device), config, digest)
+    return Checkpoint(folder.name, model.eval().to(where), config, digest)
 
 
 def find_checkpoint(name: str | Path) -> Path:
@@ -67,7 +70,7 @@ def find_checkpoint(name: str | Path) -> Path:
             if missing:
                 raise FileNotFoundError(f'checkpoint {folder} lacks {" and ".join(missing)}')
             return folder.resolve()
-    known = ', '.join(sorted(path.name for path in EMBEDDED.iterdir() if path.is_dir()))
+    known = ', '.join(sorted(path.parent.name for path in EMBEDDED.glob(f'*/{CONFIG}')))
     raise FileNotFoundError(f'no checkpoint {name}: neither a folder nor embedded ({known})')
 
 
@@ -96,11 +99,23 @@ def save_checkpoint(folder: Path, model: Link, config: dict[str, Any], card: str
         (partial / CARD).write_text(card)
         partial.chmod(0o755)  # temporary folders and safetensors' files are private to their owner
         (partial / WEIGHTS).chmod(0o644)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(partial, folder)
+        _replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`; a folder cannot be renamed onto a full one."""
+    old = new.with_name(f'{new.name}-old')
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

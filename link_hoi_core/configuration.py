@@ -27,11 +27,13 @@ def load_configuration(cls: type[T], path: Path | str, assignments: Sequence[str
     """
     yaml = require('yaml', 'pip install pyyaml', 'reading a configuration')
     try:
-        values = yaml.safe_load(Path(path).read_text()) or {}
+        values = yaml.safe_load(Path(path).read_bytes()) or {}
+        if not isinstance(values, dict):
+            raise ValueError(f'{path} holds {values!r}, expected keys')
         for assignment in assignments:
             _assign(values, assignment, yaml.safe_load)
     except yaml.YAMLError as error:
-        raise ValueError(f'{path} is not valid YAML: {str(error).splitlines()[0]}') from error
+        raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from error
     return from_dict(cls, values)
 
 
@@ -89,7 +91,7 @@ def _convert(expected: Any, value: Any, name: str) -> Any:
 
 
 def _nearest(key: str, known: list[str], prefix: str) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
     if near:
         return f', did you mean {prefix}{near[0]}?'
     return f', expected one of: {", ".join(known)}'

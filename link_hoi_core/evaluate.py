@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from link_hoi_core.data.hico_det import AnnotatedImage, read_hico_det
 from link_hoi_core.data.json_files import write_json
@@ -65,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         help='mF1 counts what is scored above it; best: the best one for these annotations, which '
         f"should then be training data (default: the checkpoint's, else {DEFAULT_F1_THRESHOLD})",
     )
-    hico.add_argument('--device', type=_device, default='cpu', help='cpu, cuda, cuda:1 ...')
+    hico.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     hico.add_argument('--json', type=Path, metavar='FILE', help='write the figures there as well')
     return parser
 
@@ -134,13 +133,6 @@ def _known_objects(
 
 def _threshold(text: str) -> float | str:
     return text if text == 'best' else float(text)
-
-
-def _device(text: str) -> torch.device:
-    try:
-        return torch.zeros(0, device=text).device
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
-        raise argparse.ArgumentTypeError(str(error).splitlines()[0]) from error
 
 
 if __name__ == '__main__':

@@ -129,4 +129,4 @@ def _paired_iou(a: Tensor, b: Tensor) -> Tensor:
     overlap = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
     intersection = overlap.clamp(min=0).prod(-1)
     union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - intersection
-    return intersection / union
+    return intersection / (union + EPSILON)  # two boxes without area are no overlap, not NaN

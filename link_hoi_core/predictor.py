@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from link_hoi_core.checkpoint import Checkpoint, load_checkpoint
-from link_hoi_core.model.scene import build_scene, count_pairs, cut_by_pairs
+from link_hoi_core.geometry import box_area
+from link_hoi_core.model.scene import build_scene, clamp_boxes, count_pairs, cut_by_pairs
 from link_hoi_core.model.scoring import final_score, pair_prior, valid_verbs
 from link_hoi_core.selection import select_detections
 from link_hoi_core.structures import Detections, Interactions
@@ -61,9 +62,11 @@ class HoiPredictor:
 
     @classmethod
     def from_checkpoint(
-        cls, name: str | Path = 'boxes', device: torch.device | str = 'cpu', **options: object
+        cls, name: str | Path = 'boxes', device: str = 'auto', **options: object
     ) -> HoiPredictor:
-        """Load a checkpoint folder or an embedded checkpoint; `options` as of the constructor.
+        """Load a checkpoint folder or an embedded one onto a device (`device.pick_device`).
+
+        `options` are those of the constructor.
 
         Raises:
             FileNotFoundError, ValueError: as `checkpoint.load_checkpoint`.
@@ -76,7 +79,7 @@ class HoiPredictor:
         Args:
             image: (H, W, 3) uint8 RGB; the models without a backbone take none and look at none.
             detections: labelled by this predictor's vocabulary; objects outside it (label -1)
-                take no part.
+                and boxes outside the image take no part.
 
         Returns:
             interactions whose indices refer to `detections`, by falling score.
@@ -107,10 +110,11 @@ class HoiPredictor:
                 f'label {detections.labels.max()} is outside the vocabulary '
                 f'{self.vocabulary.id} of {objects} objects'
             )
-        known = np.flatnonzero(detections.labels >= 0)
+        in_view = box_area(clamp_boxes(detections)) > 0
+        rows = np.flatnonzero(in_view & (detections.labels >= 0))
         if not self._select:
-            return known
-        return known[select_detections(detections.take(known), self.vocabulary.person)]
+            return rows
+        return rows[select_detections(detections.take(rows), self.vocabulary.person)]
 
     @torch.inference_mode()
     def _score(self, images: list[Detections]) -> list[Interactions]:

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument('--output', type=Path, required=True, help="the run's folder")
     parser.add_argument('--resume', action='store_true', help='go on from the last whole epoch')
-    parser.add_argument('--device', default='auto', help='cpu, cuda or auto')
+    parser.add_argument('--device', default='auto', help='auto, cpu or cuda')
     parser.add_argument('--seed', type=int, help="instead of the configuration's")
     options = parser.parse_args(arguments)
     try:

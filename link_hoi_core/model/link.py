@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from link_hoi_core.geometry import box_encoding
+from link_hoi_core.geometry import BOX_ENCODING_WIDTH, box_encoding
 from link_hoi_core.model.decoder import LinkingDecoder
 from link_hoi_core.model.encoder import GeometricalEncoder
 from link_hoi_core.model.head import TextHead
@@ -32,6 +32,15 @@ class LinkConfig:
     decoder_layers: int = 2
     dropout: float = 0.1
 
+    def __post_init__(self) -> None:
+        for name in ('width', 'heads', 'encoder_layers', 'decoder_layers'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name} is {getattr(self, name)}, expected 1 or more')
+        if self.width % self.heads:
+            raise ValueError(f'width {self.width} does not divide into {self.heads} heads')
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f'dropout is {self.dropout}, expected a rate in [0, 1)')
+
 
 class Link(nn.Module):
     """Detections -> verb logits of every human-object pair."""
@@ -49,8 +58,10 @@ class Link(nn.Module):
         self.config = config
         width, heads, dropout = config.width, config.heads, config.dropout
         self.register_buffer('object_embeddings', object_embeddings)
+        # What is learnt of one object's verbs should reach objects of like names.
+        self.name_dropout = nn.Dropout(dropout)
         self.object_query = nn.Linear(object_embeddings.shape[1], width)
-        self.box_query = nn.Linear(512, width)
+        self.box_query = nn.Linear(BOX_ENCODING_WIDTH, width)
         self.encoder = GeometricalEncoder(width, heads, config.encoder_layers, dropout)
         self.decoder = LinkingDecoder(width, heads, config.decoder_layers, dropout)
         self.head = TextHead(width, verb_embeddings)
@@ -64,8 +75,8 @@ class Link(nn.Module):
         """
         boxes = scene.boxes / scene.image_size.flip(-1).repeat(1, 2).unsqueeze(1)
         encodings = box_encoding(boxes)
-        queries = self.object_query(self.object_embeddings)[scene.labels]
-        queries = queries + self.box_query(encodings)
+        names = self.name_dropout(self.object_embeddings[scene.labels])
+        queries = self.object_query(names) + self.box_query(encodings)
         pairs = self.encoder(queries, encodings, scene)
         return [self.head(output) for output in self.decoder(pairs, encodings, scene)]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
@@ -21,6 +24,7 @@ from torch.utils.data import DataLoader
 from link_hoi_core.checkpoint import Checkpoint, save_checkpoint
 from link_hoi_core.configuration import to_dict
 from link_hoi_core.data.hico_det import AnnotatedImage, read_hico_det
+from link_hoi_core.device import pick_device
 from link_hoi_core.evaluation.average_precision import best_f1_threshold
 from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
@@ -43,51 +47,68 @@ def train(experiment: Experiment, output: Path, device: str, resume: bool) -> No
         ValueError, OSError: the data or the folder is not usable.
         FloatingPointError: the loss is not finite; the last checkpoint stays.
     """
-    _prepare(output, experiment, resume)
+    _check_folder(output, experiment, resume)
     root = Path(experiment.data.root)
     train_images = read_hico_det(root / experiment.data.train)
     test_images = read_hico_det(root / experiment.data.test)
 
     lightning.seed_everything(experiment.seed)
     module = LinkTraining(experiment)
+    batches = _training_batches(experiment, module, train_images)
     trainer = _trainer(experiment, output, device)
+    _record(output, experiment)
     start = time.monotonic()
     trainer.fit(
         module,
-        _training_batches(experiment, module, train_images),
+        batches,
         DataLoader([test_images], batch_size=None, collate_fn=list),
         ckpt_path=output / LAST if resume else None,
         weights_only=True,
     )
+    # Not what `fit` leaves: a run resumed after its last epoch has nothing left to average.
+    module.load_state_dict(_read_state(output / LAST)['state_dict'])
     cost = Cost(sum(p.numel() for p in module.model.parameters()), time.monotonic() - start)
     _finish(experiment, output, module.model, train_images, test_images, cost)
 
 
-def _prepare(output: Path, experiment: Experiment, resume: bool) -> None:
+def _check_folder(output: Path, experiment: Experiment, resume: bool) -> None:
     """A fresh folder for a new run; for a resumed one the same configuration as before."""
     resolved = json.loads(json.dumps(to_dict(experiment)))
-    record = output / CONFIGURATION
     if resume:
         if not (output / LAST).is_file():
             raise FileNotFoundError(f'{output / LAST} is not there, so there is no run to resume')
-        before = json.loads(record.read_text())
+        _read_state(output / LAST)
+        before = json.loads((output / CONFIGURATION).read_text())
         changed = [key for key in resolved if resolved[key] != before.get(key)]
         if changed:
             raise ValueError(f'{output} was begun with another {" and ".join(changed)}: {before}')
-        return
-    if (output / LAST).exists():
+    elif (output / LAST).exists():
         raise FileExistsError(f'{output} already holds a run: --resume it or choose another folder')
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """What a run resumes from; its 'state_dict' holds the averaged weights."""
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'{path} is damaged, start anew: {str(error).splitlines()[0]}') from error
+
+
+def _record(output: Path, experiment: Experiment) -> None:
+    """Keep the resolved configuration, which a resumed run must have too."""
     output.mkdir(parents=True, exist_ok=True)
+    record = output / CONFIGURATION
     partial = record.with_suffix('.partial')
-    partial.write_text(json.dumps(resolved, indent=2) + '\n')
+    partial.write_text(json.dumps(to_dict(experiment), indent=2) + '\n')
     os.replace(partial, record)
 
 
 def _trainer(experiment: Experiment, output: Path, device: str) -> lightning.Trainer:
     settings = experiment.optimiser
+    where = pick_device(device)
     return lightning.Trainer(
-        accelerator={'cuda': 'gpu'}.get(device, device),
-        devices=1,
+        accelerator={'cpu': 'cpu', 'cuda': 'gpu'}[where.type],
+        devices=1 if where.index is None else [where.index],
         max_epochs=settings.epochs,
         gradient_clip_val=settings.clip_norm,
         callbacks=[
@@ -112,7 +133,11 @@ def _training_batches(
     if not len(examples):
         raise ValueError(f'{data.train} has no image with a human-object pair to train on')
     sampler = PairBudgetSampler(examples.pair_counts, data.most_images, data.most_pairs)
-    return DataLoader(examples, batch_sampler=sampler, collate_fn=examples.collate)
+    # Its own generator: a loader draws a number when it is opened, which is before the epoch's seed
+    # in a run that begins or is resumed there, and after it in one that goes on.
+    return DataLoader(
+        examples, batch_sampler=sampler, collate_fn=examples.collate, generator=torch.Generator()
+    )
 
 
 def _finish(
