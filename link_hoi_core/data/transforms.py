@@ -29,24 +29,3 @@ def jitter_boxes(
     low = (centre - half).clip(0, limit - MIN_SIDE)
     high = np.minimum(np.maximum(centre + half, low + MIN_SIDE), limit)
     return np.concatenate((low, high), axis=1).astype(np.float32)
-
-
-def reframe_boxes(
-    boxes: np.ndarray, image_size: tuple[int, int], share: float, random: np.random.Generator
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Move the image's borders around boxes (N, 4), as if the camera had framed them otherwise.
-
-    Each border moves by a uniform share of +-`share` of the image's side, inwards no further than
-    to the outermost box.
-
-    Returns:
-        the boxes in pixels of the new frame, and its (height, width).
-    """
-    height, width = image_size
-    reach = share * np.array([width, height])
-    first, last = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-    low = np.ceil(random.uniform(-reach, np.clip(first, 0, reach)) - 0.5)
-    size = np.array([width, height])
-    high = np.floor(random.uniform(np.clip(last, size - reach, size), size + reach) + 0.5)
-    new_width, new_height = (high - low).astype(int).tolist()
-    return (boxes - np.tile(low, 2)).astype(np.float32), (new_height, new_width)

@@ -58,8 +58,6 @@ class Link(nn.Module):
         self.config = config
         width, heads, dropout = config.width, config.heads, config.dropout
         self.register_buffer('object_embeddings', object_embeddings)
-        # What is learnt of one object's verbs should reach objects of like names.
-        self.name_dropout = nn.Dropout(dropout)
         self.object_query = nn.Linear(object_embeddings.shape[1], width)
         self.box_query = nn.Linear(BOX_ENCODING_WIDTH, width)
         self.encoder = GeometricalEncoder(width, heads, config.encoder_layers, dropout)
@@ -75,8 +73,8 @@ class Link(nn.Module):
         """
         boxes = scene.boxes / scene.image_size.flip(-1).repeat(1, 2).unsqueeze(1)
         encodings = box_encoding(boxes)
-        names = self.name_dropout(self.object_embeddings[scene.labels])
-        queries = self.object_query(names) + self.box_query(encodings)
+        queries = self.object_query(self.object_embeddings)[scene.labels]
+        queries = queries + self.box_query(encodings)
         pairs = self.encoder(queries, encodings, scene)
         return [self.head(output) for output in self.decoder(pairs, encodings, scene)]
 

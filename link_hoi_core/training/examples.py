@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from link_hoi_core.data.hico_det import AnnotatedImage, ground_truth_detections
-from link_hoi_core.data.transforms import flip_boxes, jitter_boxes, reframe_boxes
+from link_hoi_core.data.transforms import flip_boxes, jitter_boxes
 from link_hoi_core.geometry import box_iou
 from link_hoi_core.model.scene import Scene, build_scene, count_pairs, cut_by_pairs, list_pairs
 from link_hoi_core.structures import Detections
@@ -26,16 +26,12 @@ class Augmentation:
     Attributes:
         flip: probability of a mirrored image.
         jitter: most relative shift and scale of a box (`transforms.jitter_boxes`).
-        reframe: most that a border of the image moves (`transforms.reframe_boxes`).
-        drop: probability that a box is left out, as a detector would miss it.
         score_noise: probability that an image's boxes get random scores instead of 1.
         least_score: the random scores are uniform between this and 1.
     """
 
     flip: float = 0.5
     jitter: float = 0.1
-    reframe: float = 0.3
-    drop: float = 0.1
     score_noise: float = 0.25
     least_score: float = 0.3
 
@@ -60,23 +56,16 @@ class HoiExamples(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Detections, np.ndarray]:
-        image, change = self.images[index], self.augmentation
+        image, clean, change = self.images[index], self.detections[index], self.augmentation
         random = np.random.default_rng(int(torch.randint(2**62, ()).item()))
-        clean = self._drop(self.detections[index], random)
         boxes = jitter_boxes(clean.boxes, clean.image_size, change.jitter, random)
         targets = self._targets(boxes, clean.labels, image)
-        boxes, image_size = reframe_boxes(boxes, clean.image_size, change.reframe, random)
         if random.random() < change.flip:
-            boxes = flip_boxes(boxes, image_size[1])
+            boxes = flip_boxes(boxes, clean.image_size[1])
         scores = clean.scores
         if random.random() < change.score_noise:
             scores = random.uniform(change.least_score, 1, len(clean))
-        return Detections(boxes, scores, clean.labels, image_size), targets
-
-    def _drop(self, clean: Detections, random: np.random.Generator) -> Detections:
-        """The detections without some, unless no pair would be left."""
-        kept = np.flatnonzero(random.random(len(clean)) >= self.augmentation.drop)
-        return clean.take(kept) if count_pairs(clean.labels[kept], self.person) else clean
+        return Detections(boxes, scores, clean.labels, clean.image_size), targets
 
     def _targets(self, boxes: np.ndarray, labels: np.ndarray, image: AnnotatedImage) -> np.ndarray:
         """A pair is positive for the verbs of each annotated pair that both its boxes overlap.

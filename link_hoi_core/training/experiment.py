@@ -26,6 +26,22 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class BalanceConfig:
+    """How rare interactions are weighed against frequent ones.
+
+    With r = (training pairs / frequent)^power, at most 1, a positive counts 1 / r and a negative
+    r: the few positives of a rare interaction are not drowned by its many negatives.
+
+    Attributes:
+        frequent: interactions with this many training pairs, or more, have r = 1.
+        power: 0 for no balance.
+    """
+
+    frequent: int = 100
+    power: float = 0.5
+
+
+@dataclass(frozen=True)
 class OptimiserConfig:
     """AdamW under a one-cycle schedule: linear warm-up, then cosine to zero.
 
@@ -53,5 +69,6 @@ class Experiment:
     model: LinkConfig = field(default_factory=LinkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     seed: int = 140

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,28 +18,35 @@ from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
 from link_hoi_core.model.scene import Scene
 from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs
 from link_hoi_core.predictor import HoiPredictor
-from link_hoi_core.training.experiment import Experiment
+from link_hoi_core.training.experiment import BalanceConfig, Experiment
 from link_hoi_core.vocabulary import load_vocabulary
 
 
 class LinkTraining(lightning.LightningModule):
     """Trains LINK on annotated pairs."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, images: Sequence[AnnotatedImage]) -> None:
+        """`images`: those to train on; they say how frequent each interaction is."""
         super().__init__()
         self.experiment = experiment
         self.model = build_model(experiment.model)
         self.vocabulary = load_vocabulary(experiment.model.vocabulary)
         valid = torch.from_numpy(self.vocabulary.valid.copy())
         self.register_buffer('valid', valid, persistent=False)
+        balance = rareness(images, valid.shape, experiment.balance)
+        self.register_buffer('rareness', balance, persistent=False)
 
     def training_step(self, batch: tuple[Scene, Tensor], index: int) -> Tensor:
         """The focal loss on Psi over valid verbs, averaged over the decoder's layers."""
         scene, targets = batch
         counted = valid_verbs(scene, self.valid)
         prior = pair_prior(scene).unsqueeze(-1)
+        _, label = scene.at_pairs(scene.labels)
+        rareness = self.rareness[label]
+        importance = torch.where(targets > 0, 1 / rareness, rareness)
         losses = [
-            focal_loss(prior_logit(logits, prior), targets, counted) for logits in self.model(scene)
+            focal_loss(prior_logit(logits, prior), targets, counted, importance)
+            for logits in self.model(scene)
         ]
         loss = torch.stack(losses).mean()
         if not torch.isfinite(loss):
@@ -80,6 +89,17 @@ class LinkTraining(lightning.LightningModule):
             scene, targets = batch
             return scene.to(device), targets.to(device, non_blocking=True)
         return batch
+
+
+def rareness(
+    images: Sequence[AnnotatedImage], shape: tuple[int, int], balance: BalanceConfig
+) -> Tensor:
+    """r of each (object, verb), see `BalanceConfig`: (O, V) in (0, 1], of the given `shape`."""
+    pairs = np.zeros(shape)
+    for image in images:
+        np.add.at(pairs, (image.object, image.verb), 1)
+    share = pairs.clip(1, balance.frequent) / balance.frequent
+    return torch.from_numpy(share**balance.power).float()
 
 
 def one_cycle(step: int, steps: int, warm_up: float) -> float:

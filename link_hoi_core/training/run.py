@@ -53,7 +53,7 @@ def train(experiment: Experiment, output: Path, device: str, resume: bool) -> No
     test_images = read_hico_det(root / experiment.data.test)
 
     lightning.seed_everything(experiment.seed)
-    module = LinkTraining(experiment)
+    module = LinkTraining(experiment, train_images)
     batches = _training_batches(experiment, module, train_images)
     trainer = _trainer(experiment, output, device)
     _record(output, experiment)

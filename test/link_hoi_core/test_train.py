@@ -89,10 +89,10 @@ def test_the_loss_falls(trained: Path, data: Path) -> None:
 
     experiment = load_configuration(Experiment, data / 'tiny.yaml')
     images = read_hico_det(data / 'train.json')
-    examples = HoiExamples(images, 0, 117, Augmentation(0, 0, 0, 0, 0))
+    examples = HoiExamples(images, 0, 117, Augmentation(flip=0, jitter=0, score_noise=0))
     batch = examples.collate([examples[index] for index in range(len(examples))])
     torch.manual_seed(7)
-    module = LinkTraining(experiment).eval()
+    module = LinkTraining(experiment, images).eval()
     before = module.training_step(batch, 0).item()
     module.model = load_checkpoint(trained / 'checkpoint', 'cpu').model
     assert module.training_step(batch, 0).item() < 0.75 * before

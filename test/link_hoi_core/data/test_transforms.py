@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from link_hoi_core.data.transforms import flip_boxes, jitter_boxes, reframe_boxes
+from link_hoi_core.data.transforms import flip_boxes, jitter_boxes
 
 SIZE = (480, 640)
 
@@ -58,34 +58,3 @@ def test_no_jitter_changes_nothing() -> None:
     np.testing.assert_allclose(found, boxes, atol=1e-3)
     empty = jitter_boxes(np.zeros((0, 4), np.float32), SIZE, 0.1, np.random.default_rng(3))
     assert empty.shape == (0, 4)
-
-
-@pytest.mark.parametrize('share', [0.1, 0.3, 0.9])
-def test_another_frame_keeps_every_box_and_their_places_to_each_other(share: float) -> None:
-    random = np.random.default_rng(4)
-    for _ in range(300):
-        boxes = boxes_in_the_image(40)[random.integers(0, 40, 3)]
-        found, (height, width) = reframe_boxes(boxes, SIZE, share, random)
-        moved = found - boxes
-        np.testing.assert_allclose(moved, np.tile(moved[:1, :2], (3, 2)), atol=1e-3)
-        limit = np.array([width, height, width, height])
-        assert (found >= -0.5).all() and (found <= limit + 0.5).all()  # the frame is whole pixels
-        assert abs(width - 640) <= 2 * share * 640 + 1 and abs(height - 480) <= 2 * share * 480 + 1
-        assert isinstance(width, int) and isinstance(height, int)
-        assert found.dtype == np.float32
-
-
-def test_frames_differ_to_every_side() -> None:
-    random = np.random.default_rng(5)
-    boxes = np.array([[200, 200, 400, 300]], dtype=np.float32)
-    frames = [reframe_boxes(boxes, SIZE, 0.3, random) for _ in range(300)]
-    left = np.array([found[0, 0] for found, _ in frames])
-    right = np.array([size[1] - found[0, 2] for found, size in frames])
-    assert left.min() < 20 and left.max() > 380 and right.min() < 60 and right.max() > 420
-
-
-def test_the_same_frame_where_no_border_moves() -> None:
-    boxes = boxes_in_the_image(50)
-    found, size = reframe_boxes(boxes, SIZE, 0.0, np.random.default_rng(6))
-    np.testing.assert_array_equal(found, boxes)
-    assert size == SIZE

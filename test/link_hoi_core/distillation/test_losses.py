@@ -32,7 +32,7 @@ def test_loss_equals_the_loop(alpha: float, gamma: float) -> None:
     counted = torch.rand(200) < 0.7
     expected = focal_loop(psi.tolist(), target.tolist(), counted.tolist(), alpha, gamma)
     shaped = (value.reshape(4, 5, 10) for value in (psi, target, counted))
-    assert focal_loss(*shaped, alpha, gamma).item() == pytest.approx(expected, rel=1e-9)
+    assert focal_loss(*shaped, alpha=alpha, gamma=gamma).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_defaults_are_the_papers() -> None:
@@ -65,6 +65,16 @@ def test_where_nothing_counts_the_loss_is_zero_with_a_gradient() -> None:
     loss = focal_loss(psi, torch.zeros(4), torch.zeros(4, dtype=torch.bool))
     loss.backward()
     assert loss.item() == 0 and psi.grad.tolist() == [0, 0, 0, 0]
+
+
+def test_importance_scales_each_entry() -> None:
+    psi = torch.tensor([0.3, -1.2], dtype=torch.float64)
+    target = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    counted, weight = torch.ones(2, dtype=torch.bool), torch.tensor([3.0, 5.0]).double()
+    positive = focal_loop([0.3], [1.0], [True], 0.5, 0.1)
+    negative = focal_loop([-1.2], [0.0], [True], 0.5, 0.1)
+    found = focal_loss(psi, target, counted, weight).item()
+    assert found == pytest.approx(3 * positive + 5 * negative, rel=1e-9)
 
 
 def test_extreme_logits_stay_finite() -> None:

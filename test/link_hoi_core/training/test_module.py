@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip('lightning')
 
+from link_hoi_core.data.hico_det import AnnotatedImage  # noqa: E402
 from link_hoi_core.distillation.losses import focal_loss  # noqa: E402
 from link_hoi_core.model.link import LinkConfig  # noqa: E402
 from link_hoi_core.model.scene import build_scene  # noqa: E402
 from link_hoi_core.structures import Detections  # noqa: E402
-from link_hoi_core.training.experiment import Experiment  # noqa: E402
-from link_hoi_core.training.module import LinkTraining, one_cycle  # noqa: E402
+from link_hoi_core.training.experiment import BalanceConfig, Experiment  # noqa: E402
+from link_hoi_core.training.module import (  # noqa: E402
+    LinkTraining,
+    one_cycle,
+    rareness,
+)
 
 
 def test_one_cycle_rises_and_falls() -> None:
@@ -33,10 +39,21 @@ def test_one_cycle_of_a_short_run(steps: int, warm_up: float) -> None:
     assert all(0 <= factor <= 1 for factor in factors) and factors[0] > 0
 
 
+def test_rare_interactions_count_more() -> None:
+    boxes = np.tile(np.float32([0, 0, 9, 9]), (50, 1))
+    zero, one = np.zeros(50, int), np.ones(50, int)
+    often = AnnotatedImage('a.jpg', (10, 10), boxes, boxes, hoi=zero, object=one, verb=zero)
+    balance = BalanceConfig(frequent=400, power=0.5)
+    found = rareness([often] * 2, (2, 2), balance)  # 100 pairs of (1, 0), none else
+    assert torch.allclose(found, torch.tensor([[0.05, 0.05], [0.5, 0.05]]))
+    assert rareness([often] * 9, (2, 2), balance)[1, 0] == 1  # never more
+
+
 @pytest.fixture
 def module() -> LinkTraining:
     torch.manual_seed(0)
-    return LinkTraining(Experiment(model=LinkConfig(width=32, dropout=0.0)))
+    experiment = Experiment(model=LinkConfig(width=32, dropout=0), balance=BalanceConfig(power=0))
+    return LinkTraining(experiment, images=[])
 
 
 @pytest.fixture
