@@ -19,7 +19,7 @@ from launch import LaunchContext, LaunchDescription
 PARAMETER_ARGUMENTS: dict[str, tuple[type, str]] = {
     'detections_type': (str, 'vision_msgs, yolo_msgs or hoi'),
     'model': (str, 'name of an embedded model, or a checkpoint folder'),
-    'device': (str, "'cpu', 'cuda' or 'cuda:1'"),
+    'device': (str, "'auto', 'cpu', 'cuda' or 'cuda:1'"),
     'autostart': (bool, 'whether the node configures and activates itself'),
     'use_sim_time': (bool, 'whether time comes from /clock'),
 }

@@ -266,7 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument('--output', type=Path, default=Path('demo_output'), metavar='DIR')
     parser.add_argument('--model', default='boxes', help='embedded model or checkpoint folder')
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     options = parser.parse_args(arguments)
     if (options.video is None) != (options.detections is None):
         parser.error('--video and --detections go together')

@@ -59,7 +59,7 @@ class Parameter:
 
 PARAMETERS = (
     Parameter('model', 'boxes', 'Name of an embedded model, or a checkpoint folder.'),
-    Parameter('device', 'cpu', "Where the model runs: 'cpu', 'cuda' or 'cuda:1'."),
+    Parameter('device', 'auto', "'cpu', 'cuda', 'cuda:1', or 'auto': the GPU where there is one."),
     Parameter(
         'detections_type',
         'vision_msgs',
