@@ -10,7 +10,7 @@ export ROS_DOMAIN_ID := $(shell shuf -i 0-101 -n 1)
 export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/lib$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: setup demo test test-slow lint clean
+.PHONY: setup demo test test-slow lint results clean
 
 setup:
 	@$(PYTHON) tools/setup_env.py
@@ -27,6 +27,19 @@ test-slow: setup
 lint: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+# The figures of README.md, into benchmarks/results.
+LINK_HOI_SHARED ?= ../shared
+ANNOTATIONS = $(LINK_HOI_SHARED)/data/hicodet/instances_test2015.coco80.json.gz
+results: setup
+	@mkdir -p benchmarks/results
+	$(RUN) -m link_hoi_core.evaluate hico-det --model boxes --boxes ground-truth \
+		--annotations $(ANNOTATIONS) --json benchmarks/results/hico_det.json
+	$(RUN) -m link_hoi_core.evaluate hico-det --model boxes --boxes ground-truth \
+		--annotations $(ANNOTATIONS) --protocol known-object \
+		--json benchmarks/results/hico_det_known_object.json
+	$(RUN) -m link_hoi_core.benchmark --json benchmarks/results/predictor.json
+	$(RUN) benchmarks/evaluation_speed.py $(ANNOTATIONS)
 
 clean:
 	rm -rf $(VENV) build install log demo_output *.egg-info

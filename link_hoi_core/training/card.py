@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import resource
 from dataclasses import dataclass
@@ -73,4 +72,4 @@ Code: Apache-2.0. The annotations are their owners'; see HICO-DET's terms.
 def _device() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f'{os.cpu_count()} CPU cores ({platform.machine()})'
+    return f'{torch.get_num_threads()} CPU thread(s) ({platform.machine()})'

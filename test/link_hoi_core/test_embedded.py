@@ -1,0 +1,37 @@
+"""The embedded checkpoint keeps what its card says, on the real annotations and on these cores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from link_hoi_core import benchmark, evaluate
+
+CARD = Path(evaluate.__file__).parent / 'checkpoints' / 'boxes' / 'README.md'
+
+
+def figures_of_the_card() -> list[float]:
+    """Full, Rare, Non-rare, mF1, mPrec, mRec, as the card's only table has them."""
+    row = next(line for line in CARD.read_text().splitlines() if line.startswith('| 4'))
+    return [float(cell) for cell in row.strip('| ').split('|')]
+
+
+@pytest.mark.slow
+def test_figures_on_ground_truth_boxes(shared: Path, tmp_path: Path) -> None:
+    annotations = shared / 'data' / 'hicodet' / 'instances_test2015.coco80.json.gz'
+    source = ['--model', 'boxes', '--boxes', 'ground-truth', '--annotations', str(annotations)]
+    assert evaluate.main(['hico-det', *source, '--json', str(tmp_path / 'figures.json')]) == 0
+    found = json.loads((tmp_path / 'figures.json').read_text())
+    assert found['full'] >= 46 and found['rare'] >= 32 and found['mf1'] >= 0.38
+    keys = ('full', 'rare', 'non_rare', 'mf1', 'mprec', 'mrec')
+    assert [found[key] for key in keys] == pytest.approx(figures_of_the_card(), abs=0.02)
+
+
+@pytest.mark.slow
+def test_435_pairs_cost_at_most_a_tenth_of_a_vit_b16(tmp_path: Path) -> None:
+    assert benchmark.main(['--rounds', '7', '--json', str(tmp_path / 'cost.json')]) == 0
+    found = json.loads((tmp_path / 'cost.json').read_text())
+    assert found['pairs'] == 435
+    assert found['ratio'] <= 0.1
