@@ -120,7 +120,8 @@ class HoiPredictor:
     def _score(self, images: list[Detections]) -> list[Interactions]:
         """Score a batch of images that all have pairs."""
         scene = build_scene(images, self.vocabulary.person).to(self._device)
-        logits = self.model(scene)[-1]
+        # People do the same in a mirror; without pixels a second look costs little.
+        logits = (self.model(scene)[-1] + self.model(scene.mirrored())[-1]) / 2
         prior = pair_prior(scene).unsqueeze(-1)
         verb_scores = logits.sigmoid()
         scores = final_score(logits, prior, self._score_exponent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -38,6 +38,12 @@ class Scene:
         """The same scene on another device."""
         moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
         return Scene(*moved)
+
+    def mirrored(self) -> Scene:
+        """The same scene seen in a mirror: left and right change places."""
+        x1, y1, x2, y2 = self.boxes.unbind(-1)
+        width = self.image_size[:, 1:]
+        return replace(self, boxes=torch.stack((width - x2, y1, width - x1, y2), dim=-1))
 
     def at_pairs(self, per_detection: Tensor) -> tuple[Tensor, Tensor]:
         """Values of detections (B, N, ...) at each pair's human and object: 2 x (B, M, ...)."""

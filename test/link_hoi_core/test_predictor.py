@@ -54,12 +54,20 @@ def test_every_valid_verb_of_every_pair_is_scored_when_nothing_is_cut(
     assert len(triplets) == len(expected) and set(rows(triplets)) == expected
 
 
-def test_scores_are_those_of_the_model(make_predictor: MakePredictor) -> None:
+def mirrored(found: Detections) -> Detections:
+    boxes = found.boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [SIZE[1], 0, SIZE[1], 0]
+    return Detections(boxes, found.scores, found.labels, found.image_size)
+
+
+def test_scores_are_those_of_the_model_on_the_scene_and_its_mirror_image(
+    make_predictor: MakePredictor,
+) -> None:
     found = random_detections(6, 1)
     predictor = make_predictor(select=False)
-    scene = build_scene([found], PERSON)
+    scene, other = build_scene([found], PERSON), build_scene([mirrored(found)], PERSON)
     with torch.no_grad():
-        probabilities = predictor.model(scene)[-1][0].double().sigmoid().numpy()
+        logits = (predictor.model(scene)[-1][0] + predictor.model(other)[-1][0]) / 2
+        probabilities = logits.double().sigmoid().numpy()
     triplets = rows(predictor.predict(None, found))
     for pair, (i, j) in enumerate(scene.pairs[0].tolist()):
         prior = float(found.scores[i]) * float(found.scores[j])
@@ -67,6 +75,14 @@ def test_scores_are_those_of_the_model(make_predictor: MakePredictor) -> None:
             score, verb_score = triplets[i, j, verb]
             assert verb_score == pytest.approx(probabilities[pair, verb], abs=1e-5)
             assert score == pytest.approx(verb_score * prior, rel=1e-5)
+
+
+def test_left_and_right_do_not_matter(make_predictor: MakePredictor) -> None:
+    found, predictor = random_detections(8, 2), make_predictor(select=False)
+    seen = rows(predictor.predict(None, found))
+    in_a_mirror = rows(predictor.predict(None, mirrored(found)))
+    assert seen.keys() == in_a_mirror.keys()
+    assert all(seen[key] == pytest.approx(in_a_mirror[key], abs=1e-5) for key in seen)
 
 
 def test_lambda_is_an_exponent_of_the_detectors_confidence(make_predictor: MakePredictor) -> None:
