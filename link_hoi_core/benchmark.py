@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure(model: str, rounds: int) -> dict[str, object]:
-    predictor = HoiPredictor.from_checkpoint(model)
+    predictor = HoiPredictor.from_checkpoint(model, device='cpu')
     transformer, image = VisionTransformer().eval(), torch.randn(1, 3, 224, 224)
     scene = crowded_scene()
 

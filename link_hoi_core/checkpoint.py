@@ -63,9 +63,9 @@ def load_checkpoint(name: str | Path, device: str = 'auto') -> Checkpoint:
 
 
 def find_checkpoint(name: str | Path) -> Path:
-    """The folder of a checkpoint: `name` itself, or the embedded one of that name."""
-    for folder in (Path(name), EMBEDDED / name):
-        if folder.is_dir():
+    """The folder of the embedded checkpoint `name`, or else the folder `name` itself."""
+    for folder in (EMBEDDED / name, Path(name)):
+        if str(name) and folder.is_dir():
             missing = [file for file in (WEIGHTS, CONFIG) if not (folder / file).is_file()]
             if missing:
                 raise FileNotFoundError(f'checkpoint {folder} lacks {" and ".join(missing)}')

@@ -23,6 +23,8 @@ BATCH_PAIRS = 4096
 class HoiPredictor:
     """Scores what each person does with each thing; the node, the demo and evaluation all use it.
 
+    The logits are the mean over the scene and its mirror image.
+
     Attributes:
         vocabulary: the objects that detections are labelled with, and the verbs of interactions.
         model_name: the checkpoint's name.

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, help="instead of the configuration's")
     options = parser.parse_args(arguments)
     try:
-        require('lightning', "pip install 'link_hoi[train]'", 'training')
+        require('lightning', "pip install 'lightning>=2.6' rich tensorboard", 'training')
         _run(options)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print(f'train: {error}', file=sys.stderr)

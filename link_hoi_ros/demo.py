@@ -170,11 +170,12 @@ def _play(
 
 
 def _environment() -> dict[str, str]:
-    """The processes' own: nothing leaves this machine, and no other run on it is heard."""
+    """Nothing leaves this machine and no other run is heard, unless the user set otherwise."""
     defaults = {
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'ROS_DOMAIN_ID': str(random.randint(0, 101)),
         'FASTDDS_DEFAULT_PROFILES_FILE': str(_profile()),
+        'FASTRTPS_DEFAULT_PROFILES_FILE': str(_profile()),  # its name before ROS 2 Kilted
     }
     return {**defaults, **os.environ}
 

@@ -24,6 +24,7 @@ from link_hoi_msgs.msg import HoiDetection, HoiDetectionArray
 from link_hoi_ros import qos
 from link_hoi_ros.demo_video import Video, open_video
 from link_hoi_ros.images import rgb_to_image
+from link_hoi_ros.messages import stamp_key
 
 # The node is there when the player starts.
 CONNECT_SECONDS = 30.0
@@ -65,7 +66,7 @@ class Player(Node):
             header = Header(stamp=self.get_clock().now().to_msg(), frame_id='camera')
             self.image.publish(rgb_to_image(frame, header))
             self.detections.publish(detections_message(header, image.detections))
-            stamps.append(f'{header.stamp.sec}_{header.stamp.nanosec:09d}')
+            stamps.append(stamp_key(header))
         time.sleep(SETTLE_SECONDS)
         return stamps
 

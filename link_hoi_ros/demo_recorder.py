@@ -19,18 +19,12 @@ from rclpy.signals import SignalHandlerOptions
 from link_hoi_core.data.json_files import write_json
 from link_hoi_msgs.msg import HoiFrameStats, HoiTripletArray, HoiVocabulary
 from link_hoi_ros import qos
+from link_hoi_ros.matching import IMAGE_COUNTERS
+from link_hoi_ros.messages import stamp_key
 
 # The node publishes its counters at least once a second while they change.
 SILENCE_SECONDS = 1.5
 DRAIN_SECONDS = 15.0
-COUNTERS = (
-    'received',
-    'processed',
-    'dropped_busy',
-    'dropped_unmatched',
-    'dropped_stale',
-    'dropped_invalid',
-)
 
 
 class Recorder(Node):
@@ -39,7 +33,7 @@ class Recorder(Node):
     def __init__(self, connected: Path) -> None:
         super().__init__('recorder', namespace='hoi')
         self.connected = connected
-        self.recording: dict[str, Any] = {'counts': dict.fromkeys(COUNTERS, 0), 'frames': {}}
+        self.recording: dict[str, Any] = {'counts': dict.fromkeys(IMAGE_COUNTERS, 0), 'frames': {}}
         self.last_message = time.monotonic()
         results, latched = qos.result_output(), qos.latched_output()
         self.create_subscription(HoiTripletArray, 'triplets', self._on_triplets, results)
@@ -53,12 +47,11 @@ class Recorder(Node):
         self.connected.touch()
 
     def _on_stats(self, message: HoiFrameStats) -> None:
-        self.recording['counts'] = {name: getattr(message, name) for name in COUNTERS}
+        self.recording['counts'] = {name: getattr(message, name) for name in IMAGE_COUNTERS}
         self.last_message = time.monotonic()
 
     def _on_triplets(self, message: HoiTripletArray) -> None:
-        stamp = message.header.stamp
-        self.recording['frames'][f'{stamp.sec}_{stamp.nanosec:09d}'] = frame(message)
+        self.recording['frames'][stamp_key(message.header)] = frame(message)
         self.last_message = time.monotonic()
 
 
@@ -69,7 +62,7 @@ def frame(message: HoiTripletArray) -> dict[str, Any]:
             {
                 'class_name': found.class_name,
                 'score': round(found.score, 4),
-                'box': [round(x, 2) for x in (found.x1, found.y1, found.x2, found.y2)],
+                'box': [found.x1, found.y1, found.x2, found.y2],
             }
             for found in message.detections
         ],

@@ -29,7 +29,7 @@ from link_hoi_core.structures import Detections
 from link_hoi_msgs.msg import HoiFrameStats, HoiTripletArray, HoiVocabulary
 from link_hoi_ros import parameters, qos
 from link_hoi_ros.images import compressed_to_rgb, image_to_rgb, rgb_to_image
-from link_hoi_ros.matching import NANOSECONDS, Counts, Matcher, Pair
+from link_hoi_ros.matching import IMAGE_COUNTERS, NANOSECONDS, Counts, Matcher, Pair
 from link_hoi_ros.messages import (
     DetectionsReader,
     triplets_message,
@@ -42,15 +42,6 @@ WORKER_EXIT_SECONDS = 5.0
 IDLE_SECONDS = 1.0
 # A stream of ever new unknown class names must not fill log and memory.
 MAX_WARNINGS = 100
-
-_COUNTERS = (
-    'received',
-    'processed',
-    'dropped_busy',
-    'dropped_unmatched',
-    'dropped_stale',
-    'dropped_invalid',
-)
 
 
 class HoiNode(LifecycleNode):
@@ -156,7 +147,7 @@ class HoiNode(LifecycleNode):
             window=round(self._value('matching.window') * NANOSECONDS),
             tolerance=round(self._value('matching.tolerance') * NANOSECONDS),
         )
-        self._published_counts = dict.fromkeys(_COUNTERS, 0)
+        self._published_counts = dict.fromkeys(IMAGE_COUNTERS, 0)
         self._worker = threading.Thread(target=self._work, name='hoi_worker', daemon=True)
         self._worker.start()
         if self._value('image_transport') == 'compressed':
@@ -205,7 +196,10 @@ class HoiNode(LifecycleNode):
         self._matcher.add_image(stamp, message)
 
     def _on_detections(self, message: Any) -> None:
-        self._matcher.add_detections(_nanoseconds(message.header), message)
+        stamp = _nanoseconds(message.header)
+        if stamp == 0:
+            self.warn_once('detections without a stamp (header.stamp is 0) cannot be matched')
+        self._matcher.add_detections(stamp, message)
 
     # The worker's thread
 
@@ -216,7 +210,6 @@ class HoiNode(LifecycleNode):
             pair = matcher.take(IDLE_SECONDS)
             stats = HoiFrameStats()
             if pair is not None:
-                stats.header = pair.image.header
                 matcher.finish(self._survives(lambda: self._process(pair, stats)))
             self._survives(lambda: self._publish_stats(stats, matcher.counts()))
 
@@ -244,6 +237,7 @@ class HoiNode(LifecycleNode):
             )
         )
         published = time.monotonic_ns()
+        stats.header = header
         stats.wait = (started - pair.matched) / 1e6
         stats.convert = (converted - started) / 1e6
         stats.interaction = (predicted - converted) / 1e6
@@ -261,7 +255,7 @@ class HoiNode(LifecycleNode):
 
     def _publish_stats(self, stats: HoiFrameStats, counts: Counts) -> None:
         """Publish the counters if they changed, with the durations of one image or with none."""
-        values = {name: getattr(counts, name) for name in _COUNTERS}
+        values = {name: getattr(counts, name) for name in IMAGE_COUNTERS}
         if values == self._published_counts:
             return
         self._published_counts = values

@@ -20,6 +20,17 @@ NANOSECONDS = 1_000_000_000
 CAPACITY = 256
 
 
+# What HoiFrameStats says of the images; fields of Counts.
+IMAGE_COUNTERS = (
+    'received',
+    'processed',
+    'dropped_busy',
+    'dropped_unmatched',
+    'dropped_stale',
+    'dropped_invalid',
+)
+
+
 @dataclass(frozen=True)
 class Counts:
     """What became of the images and the detection messages since the start.

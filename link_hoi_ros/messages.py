@@ -229,3 +229,8 @@ def _check_inside(boxes: np.ndarray, image_size: tuple[int, int]) -> None:
             f'box {corners} (xyxy) lies outside the image of {width} x {height} pixels: if the '
             'detector sees an image of another size, set detections.image_size'
         )
+
+
+def stamp_key(header: Header) -> str:
+    """A frame's key in files: its stamp as `<sec>_<nanosec>`, the latter with nine digits."""
+    return f'{header.stamp.sec}_{header.stamp.nanosec:09d}'

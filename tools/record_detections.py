@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from link_hoi_core.geometry import class_wise_nms
 from link_hoi_core.optional import require
 from link_hoi_core.structures import Detections
 from link_hoi_core.vocabulary import load_vocabulary
+from link_hoi_ros.demo_video import open_video
 
 STRIDES = (8, 16, 32)
 PADDING = 114
@@ -38,11 +38,11 @@ class Yolox:
         self.side = self.input.shape[2]
         self.cells, self.strides = _grid(self.side)
 
-    def detect(self, image_bgr: np.ndarray) -> Detections:
-        """Detections of an image (H, W, 3) uint8 in BGR; labels in COCO-80 order."""
-        height, width = image_bgr.shape[:2]
+    def detect(self, image_rgb: np.ndarray) -> Detections:
+        """Detections of an image (H, W, 3) uint8 in RGB; labels in COCO-80 order."""
+        height, width = image_rgb.shape[:2]
         ratio = min(self.side / height, self.side / width)
-        (output,) = self.session.run(None, {self.input.name: self._letterbox(image_bgr, ratio)})
+        (output,) = self.session.run(None, {self.input.name: self._letterbox(image_rgb, ratio)})
         centre = (output[0, :, :2] + self.cells) * self.strides
         size = np.exp(output[0, :, 2:4]) * self.strides
         boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1) / ratio
@@ -53,13 +53,13 @@ class Yolox:
         found = Detections(boxes[rows], scores[rows, labels], labels, (height, width))
         return found.take(class_wise_nms(found.boxes, found.scores, found.labels, NMS_IOU))
 
-    def _letterbox(self, image_bgr: np.ndarray, ratio: float) -> np.ndarray:
-        """(1, 3, side, side) float32, 0 to 255: the image in the top-left corner, the rest grey."""
+    def _letterbox(self, image_rgb: np.ndarray, ratio: float) -> np.ndarray:
+        """(1, 3, side, side) float32, 0 to 255: BGR at the top left, the rest grey."""
         cv2 = require('cv2', 'pip install opencv-python-headless', 'resizing frames')
-        height, width = image_bgr.shape[:2]
-        small = cv2.resize(image_bgr, (round(width * ratio), round(height * ratio)))
+        height, width = image_rgb.shape[:2]
+        small = cv2.resize(image_rgb, (round(width * ratio), round(height * ratio)))
         canvas = np.full((self.side, self.side, 3), PADDING, np.uint8)
-        canvas[: small.shape[0], : small.shape[1]] = small
+        canvas[: small.shape[0], : small.shape[1]] = small[:, :, ::-1]
         return canvas.transpose(2, 0, 1)[None].astype(np.float32)
 
 
@@ -73,36 +73,30 @@ def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(cells), np.concatenate(strides)
 
 
-def frames(video: Path) -> Iterator[np.ndarray]:
-    """The frames (H, W, 3) uint8 in BGR of a video file."""
-    cv2 = require('cv2', 'pip install opencv-python-headless', 'reading a video')
-    capture = cv2.VideoCapture(str(video))
-    if not capture.isOpened():
-        raise ValueError(f'{video}: cannot be opened as a video')
-    while True:
-        ok, frame = capture.read()
-        if not ok:
-            return
-        yield frame
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--video', type=Path, required=True)
     parser.add_argument('--weights', type=Path, required=True, help='YOLOX as ONNX')
     parser.add_argument('--output', type=Path, required=True, help='.json or .json.gz')
     options = parser.parse_args()
-    for file in (options.video, options.weights):
-        if not file.is_file():
-            sys.exit(f'{file}: no such file')
-    detector = Yolox(options.weights)
+    try:
+        record(options.video, options.weights, options.output)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f'record_detections: {error}')
+
+
+def record(video: Path, weights: Path, output: Path) -> None:
+    """Detect in each frame of `video` and write the file."""
+    if not weights.is_file():
+        raise FileNotFoundError(f'{weights}: no such file')
+    frames, detector = open_video(video).frames(), Yolox(weights)
     images = [
-        RecordedImage(f'{options.video.stem}/{index:06d}', detector.detect(frame))
-        for index, frame in enumerate(frames(options.video))
+        RecordedImage(f'{video.stem}/{index:06d}', detector.detect(frame))
+        for index, frame in enumerate(frames)
     ]
-    write_recorded(options.output, images, load_vocabulary('hico-det').objects)
+    write_recorded(output, images, load_vocabulary('hico-det').objects)
     boxes = sum(len(image.detections) for image in images)
-    print(f'{options.output}: {boxes} detections in {len(images)} frames')
+    print(f'{output}: {boxes} detections in {len(images)} frames')
 
 
 if __name__ == '__main__':

@@ -26,7 +26,7 @@ class LinkConfig:
     """
 
     vocabulary: str = 'hico-det'
-    width: int = 192
+    width: int = 128
     heads: int = 8
     encoder_layers: int = 2
     decoder_layers: int = 2

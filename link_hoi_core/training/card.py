@@ -16,16 +16,26 @@ from link_hoi_core.training.experiment import Experiment
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took: trained parameters, and seconds of training with its validation."""
+    """What a run took.
+
+    Attributes:
+        parameters: how many were trained.
+        seconds: of training with its validation; of a resumed run only since then.
+        device: on which it ran.
+        resumed: whether the run was resumed.
+    """
 
     parameters: int
     seconds: float
+    device: torch.device
+    resumed: bool
 
 
 def card(experiment: Experiment, figures: HicoDetFigures, cost: Cost) -> str:
     """README.md of a checkpoint: what it is, how it was made, what it reaches, what it cannot."""
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
     f1 = figures.f1
+    since = ' since it was resumed' if cost.resumed else ''
     return f"""---
 license: apache-2.0
 tags: [human-object-interaction, ros2]
@@ -39,7 +49,8 @@ open or a closed umbrella, a look, a grip) it cannot know.
 ## Figures
 
 HICO-DET test, ground-truth boxes (merged at IoU 0.5, score 1, every pair, every valid verb),
-official evaluator. Not comparable with figures on detector boxes.
+official evaluator. Scores are averaged over the scene and its mirror image, as the predictor does.
+Not comparable with figures on detector boxes.
 
 | Full | Rare | Non-rare | mF1 | mPrec | mRec |
 |---|---|---|---|---|---|
@@ -54,8 +65,9 @@ mF1 counts scores above {f1.threshold:.2f}, a threshold chosen on training image
 ## Training
 
 Data: `{experiment.data.train}` (HICO-DET's training pairs). Seed {experiment.seed}.
-{cost.parameters:,} parameters; {cost.seconds / 60:.0f} minutes on {_device()}, {memory:.1f} GiB of
-memory at most. The figures are those of the last epoch's averaged weights, in half precision.
+{cost.parameters:,} parameters; {cost.seconds / 60:.0f} minutes{since} on {_name(cost.device)},
+{memory:.1f} GiB of memory at most. The figures are those of the last epoch's averaged weights, in
+half precision.
 
     python -m link_hoi_core.train --config FILE --output DIR
 
@@ -69,7 +81,7 @@ Code: Apache-2.0. The annotations are their owners'; see HICO-DET's terms.
 """
 
 
-def _device() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def _name(device: torch.device) -> str:
+    if device.type == 'cuda':
+        return torch.cuda.get_device_name(device)
     return f'{torch.get_num_threads()} CPU thread(s) ({platform.machine()})'

@@ -54,11 +54,11 @@ class OptimiserConfig:
         average: decay of the weights' exponential moving average, which is what is kept.
     """
 
-    epochs: int = 24
-    learning_rate: float = 1e-3
+    epochs: int = 9
+    learning_rate: float = 5e-4
     warm_up: float = 0.05
     weight_decay: float = 1e-4
-    clip_norm: float = 0.1
+    clip_norm: float = 1.0
     average: float = 0.998
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from torch.utils.data import DataLoader
 from link_hoi_core.checkpoint import Checkpoint, save_checkpoint
 from link_hoi_core.configuration import to_dict
 from link_hoi_core.data.hico_det import AnnotatedImage, read_hico_det
+from link_hoi_core.data.json_files import read_json, write_json
 from link_hoi_core.device import pick_device
 from link_hoi_core.evaluation.average_precision import best_f1_threshold
 from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
@@ -67,7 +67,8 @@ def train(experiment: Experiment, output: Path, device: str, resume: bool) -> No
     )
     # Not what `fit` leaves: a run resumed after its last epoch has nothing left to average.
     module.load_state_dict(_read_state(output / LAST)['state_dict'])
-    cost = Cost(sum(p.numel() for p in module.model.parameters()), time.monotonic() - start)
+    parameters = sum(parameter.numel() for parameter in module.model.parameters())
+    cost = Cost(parameters, time.monotonic() - start, pick_device(device), resume)
     _finish(experiment, output, module.model, train_images, test_images, cost)
 
 
@@ -78,7 +79,7 @@ def _check_folder(output: Path, experiment: Experiment, resume: bool) -> None:
         if not (output / LAST).is_file():
             raise FileNotFoundError(f'{output / LAST} is not there, so there is no run to resume')
         _read_state(output / LAST)
-        before = json.loads((output / CONFIGURATION).read_text())
+        before = read_json(output / CONFIGURATION)
         changed = [key for key in resolved if resolved[key] != before.get(key)]
         if changed:
             raise ValueError(f'{output} was begun with another {" and ".join(changed)}: {before}')
@@ -97,10 +98,7 @@ def _read_state(path: Path) -> dict[str, Any]:
 def _record(output: Path, experiment: Experiment) -> None:
     """Keep the resolved configuration, which a resumed run must have too."""
     output.mkdir(parents=True, exist_ok=True)
-    record = output / CONFIGURATION
-    partial = record.with_suffix('.partial')
-    partial.write_text(json.dumps(to_dict(experiment), indent=2) + '\n')
-    os.replace(partial, record)
+    write_json(output / CONFIGURATION, to_dict(experiment), indent=2)
 
 
 def _trainer(experiment: Experiment, output: Path, device: str) -> lightning.Trainer:
