@@ -210,6 +210,7 @@ class HoiNode(LifecycleNode):
             pair = matcher.take(IDLE_SECONDS)
             stats = HoiFrameStats()
             if pair is not None:
+                stats.header = pair.image.header
                 matcher.finish(self._survives(lambda: self._process(pair, stats)))
             self._survives(lambda: self._publish_stats(stats, matcher.counts()))
 
@@ -237,7 +238,6 @@ class HoiNode(LifecycleNode):
             )
         )
         published = time.monotonic_ns()
-        stats.header = header
         stats.wait = (started - pair.matched) / 1e6
         stats.convert = (converted - started) / 1e6
         stats.interaction = (predicted - converted) / 1e6
