@@ -123,7 +123,8 @@ class HoiPredictor:
         """Score a batch of images that all have pairs."""
         scene = build_scene(images, self.vocabulary.person).to(self._device)
         # People do the same in a mirror; without pixels a second look costs little.
-        logits = (self.model(scene)[-1] + self.model(scene.mirrored())[-1]) / 2
+        logits = self.model.final_logits(scene.with_mirror_images())
+        logits = logits.unflatten(0, (2, -1)).mean(dim=0)
         prior = pair_prior(scene).unsqueeze(-1)
         verb_scores = logits.sigmoid()
         scores = final_score(logits, prior, self._score_exponent)

@@ -66,17 +66,21 @@ class Link(nn.Module):
         _initialise(self)
 
     def forward(self, scene: Scene) -> list[Tensor]:
-        """Score every pair of the scene.
+        """The logits (B, M, V) of every pair after each decoder layer, the last one last."""
+        return [self.head(pairs) for pairs in self._decode(scene)]
 
-        Returns:
-            the logits (B, M, V) after each decoder layer, the last one last.
-        """
+    def final_logits(self, scene: Scene) -> Tensor:
+        """The logits (B, M, V) after the last decoder layer, which are what counts in use."""
+        return self.head(self._decode(scene)[-1])
+
+    def _decode(self, scene: Scene) -> list[Tensor]:
+        """Pair queries (B, M, D) after each decoder layer."""
         boxes = scene.boxes / scene.image_size.flip(-1).repeat(1, 2).unsqueeze(1)
         encodings = box_encoding(boxes)
         queries = self.object_query(self.object_embeddings)[scene.labels]
         queries = queries + self.box_query(encodings)
         pairs = self.encoder(queries, encodings, scene)
-        return [self.head(output) for output in self.decoder(pairs, encodings, scene)]
+        return self.decoder(pairs, encodings, scene)
 
 
 def _initialise(model: nn.Module) -> None:

@@ -39,11 +39,13 @@ class Scene:
         moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
         return Scene(*moved)
 
-    def mirrored(self) -> Scene:
-        """The same scene seen in a mirror: left and right change places."""
+    def with_mirror_images(self) -> Scene:
+        """2 B images: these, then each as in a mirror, where left and right change places."""
         x1, y1, x2, y2 = self.boxes.unbind(-1)
         width = self.image_size[:, 1:]
-        return replace(self, boxes=torch.stack((width - x2, y1, width - x1, y2), dim=-1))
+        mirrored = torch.stack((width - x2, y1, width - x1, y2), dim=-1)
+        twice = (torch.cat((getattr(self, field.name),) * 2) for field in fields(self))
+        return replace(Scene(*twice), boxes=torch.cat((self.boxes, mirrored)))
 
     def at_pairs(self, per_detection: Tensor) -> tuple[Tensor, Tensor]:
         """Values of detections (B, N, ...) at each pair's human and object: 2 x (B, M, ...)."""
