@@ -1,0 +1,108 @@
+"""What every detector offers: images -> Detections labelled by a vocabulary."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from link_hoi_core.images import as_rgb
+from link_hoi_core.structures import Detections
+from link_hoi_core.vocabulary import Vocabulary
+
+LEAST_SIDE = 1.0  # pixels; what is smaller is an artefact of decoding
+
+
+@dataclass(frozen=True)
+class Found:
+    """A network's output for one image, before names are mapped.
+
+    Attributes:
+        boxes: (N, 4) xyxy in pixels of the original image; may reach beyond it.
+        scores: (N,) in [0, 1].
+        names: N class names, in the detector's own words.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    names: Sequence[str]
+
+
+class Detector(ABC):
+    """Finds people and things. Only boxes, scores and names leave it, no hidden state.
+
+    Attributes:
+        name: the name it was asked for by.
+        vocabulary: what labels index.
+        score_threshold: boxes below it are left out.
+        score_exponent: lambda of the final score: 2.8 for DETR, 1.7 for Deformable DETR and
+            H-DETR, 1.0 otherwise (spec section 6).
+        unknown: how often each name outside the vocabulary was met.
+    """
+
+    score_exponent: float = 1.0
+
+    def __init__(
+        self,
+        name: str,
+        vocabulary: Vocabulary,
+        score_threshold: float,
+        keep_unknown: bool = True,
+    ) -> None:
+        """`keep_unknown`: objects outside the vocabulary stay, label -1, under their own name."""
+        self.name = name
+        self.vocabulary = vocabulary
+        self.score_threshold = score_threshold
+        self.unknown: Counter[str] = Counter()
+        self._keep_unknown = keep_unknown
+        self._labels: dict[str, int] = {}
+
+    @abstractmethod
+    def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
+        """Run the network on (H, W, 3) uint8 RGB images; `files` has their names, '' = unknown."""
+
+    def detect(
+        self, images: Sequence[np.ndarray], files: Sequence[str] | None = None
+    ) -> list[Detections]:
+        """Detections of each image, as one batch.
+
+        Args:
+            images: as `images.as_rgb` takes them.
+            files: their file names, which detectors that look results up need.
+
+        Returns:
+            one a image: boxes cut at its border, at least a pixel wide and high, scores of
+            `score_threshold` and more, labels of the vocabulary, `names` in the detector's words.
+        """
+        pictures = [as_rgb(image) for image in images]
+        if not pictures:
+            return []
+        found = self.find(pictures, files or [''] * len(pictures))
+        return [self._finish(one, image.shape[:2]) for one, image in zip(found, pictures)]
+
+    def _finish(self, found: Found, size: tuple[int, int]) -> Detections:
+        height, width = size
+        boxes = np.asarray(found.boxes, np.float32).reshape(-1, 4)
+        boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
+        scores = np.asarray(found.scores, np.float32).clip(0, 1)
+        labels = np.array([self._label(name) for name in found.names], np.int64)
+        # An image may itself be smaller than the least side.
+        least = np.minimum(LEAST_SIDE, (width, height))
+        kept = ((boxes[:, 2:] - boxes[:, :2]) >= least).all(axis=1)
+        kept &= scores >= self.score_threshold
+        outside = kept & (labels < 0)
+        self.unknown.update(found.names[row] for row in np.flatnonzero(outside))
+        if not self._keep_unknown:
+            kept &= ~outside
+        rows = np.flatnonzero(kept)
+        names = tuple(found.names[row] for row in rows)
+        return Detections(boxes[rows], scores[rows], labels[rows], (height, width), names=names)
+
+    def _label(self, name: str) -> int:
+        if name not in self._labels:
+            index = self.vocabulary.object_index(name)
+            self._labels[name] = -1 if index is None else index
+        return self._labels[name]

@@ -1,0 +1,66 @@
+"""Pictures of any kind, as the (H, W, 3) uint8 RGB arrays that everything else takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from link_hoi_core.optional import require
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """A picture file as (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no picture, or a damaged one.
+        ImportError: Pillow is not installed.
+    """
+    pil = require('PIL.Image', 'pip install pillow', 'reading pictures')
+    operations = require('PIL.ImageOps', 'pip install pillow', 'reading pictures')
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path}: no such picture')
+    try:
+        with pil.open(path) as picture:
+            upright = operations.exif_transpose(picture)
+            if upright.mode in ('P', 'CMYK', 'YCbCr', 'LAB', 'HSV'):
+                upright = upright.convert('RGB')
+            pixels = np.array(upright)
+    except (OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:
+        raise ValueError(f'{path} is no readable picture: {error}') from error
+    return as_rgb(pixels)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Any picture array as (H, W, 3) uint8 RGB; one that is already comes back as it is.
+
+    Grey is repeated, an alpha channel is dropped, 16 bits keep their upper eight, truth values
+    become black and white.
+
+    Args:
+        image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); bool, uint8 or an integer of up to 16 bits
+            as picture libraries give it.
+
+    Raises:
+        ValueError: it is empty, or of another shape or type.
+    """
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+        raise ValueError(f'image has shape {image.shape}, expected (H, W) or (H, W, 1, 3 or 4)')
+    if image.size == 0:
+        raise ValueError(f'image of {image.shape[1]} x {image.shape[0]} pixels is empty')
+    image = _eight_bits(image)[:, :, :3]
+    return image if image.shape[2] == 3 else image.repeat(3, axis=2)
+
+
+def _eight_bits(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype == bool:
+        return image.astype(np.uint8) * 255
+    if image.dtype in (np.uint16, np.int32):  # Pillow reads 16-bit pictures as either
+        return (image.clip(0, 65535) >> 8).astype(np.uint8)
+    raise ValueError(f'image is of type {image.dtype}, expected uint8 or uint16')
