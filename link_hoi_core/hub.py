@@ -36,4 +36,6 @@ def load_weights(load: Callable[[str], T], weights: str, repository: str) -> T:
                 f'network, run `hf download {repository} --local-dir FOLDER`, and give FOLDER as '
                 f'weights'
             ) from error
-        raise ValueError(f'{weights} does not hold the weights of {repository}: {reason}') from error
+        raise ValueError(
+            f'{weights} does not hold the weights of {repository}: {reason}'
+        ) from error
