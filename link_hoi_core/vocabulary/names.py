@@ -64,12 +64,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 def name_key(name: str) -> str:
     """What is equal between spellings of one name: 'Cell phone', 'cell_phone', 'cellphone'."""
-    return re.sub(r'[^0-9a-z]', '', name.lower())
+    return re.sub(r'[\W_]', '', name.lower())
 
 
 def spellings(name: str) -> tuple[str, str, str]:
     """A name as it is, as lower-case words and as its key: how near another spelling may be."""
-    return name, ' '.join(re.findall('[0-9a-z]+', name.lower())), name_key(name)
+    return name, ' '.join(re.findall(r'[^\W_]+', name.lower())), name_key(name)
 
 
 def coco_synonyms(name: str) -> tuple[str, ...]:
