@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TypeVar
 
+from safetensors import SafetensorError
+
+from link_hoi_core.optional import require
+
 T = TypeVar('T')
+
+_FAILURES = (  # what libraries raise at a missing network, or at a file of something else
+    *(OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError),
+    *(SafetensorError, UnpicklingError),
+)
 
 
 def load_weights(load: Callable[[str], T], weights: str, repository: str) -> T:
@@ -28,14 +38,67 @@ def load_weights(load: Callable[[str], T], weights: str, repository: str) -> T:
     source = repository if weights == 'pretrained' else weights
     try:
         return load(source)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = ' '.join(str(error).split())[:200]
+    except _FAILURES as error:
         if weights == 'pretrained':
-            raise ConnectionError(
-                f'{repository} could not be loaded from the hub ({reason}): where there is a '
-                f'network, run `hf download {repository} --local-dir FOLDER`, and give FOLDER as '
-                f'weights'
-            ) from error
-        raise ValueError(
-            f'{weights} does not hold the weights of {repository}: {reason}'
-        ) from error
+            raise _unreachable(repository, error) from error
+        reason = _one_line(error)
+        raise ValueError(f'{weights} holds no weights of {repository}: {reason}') from error
+
+
+def weights_file(weights: str, names: Sequence[str]) -> str:
+    """The file of weights that `weights` is, or that lies in the folder `weights`.
+
+    Args:
+        names: what the file is called in such a folder, the most wanted first.
+
+    Raises:
+        FileNotFoundError: the folder holds none of them.
+    """
+    path = Path(weights)
+    if not path.is_dir():
+        return weights
+    for name in names:
+        if (path / name).is_file():
+            return str(path / name)
+    raise FileNotFoundError(f'it lacks {" and ".join(names)}')
+
+
+def download(repository: str, files: Sequence[str]) -> Path:
+    """Bring files of a hub repository here; the folder in which they lie.
+
+    Raises:
+        ImportError: huggingface_hub is not installed.
+        ConnectionError: the hub has no such repository, or cannot be reached.
+    """
+    hub = require('huggingface_hub', 'pip install huggingface_hub', f'downloading {repository}')
+    try:
+        return Path(hub.snapshot_download(repository, allow_patterns=list(files)))
+    except (OSError, ValueError) as error:
+        raise _unreachable(repository, error) from error
+
+
+def upload(folder: Path, repository: str, private: bool) -> str:
+    """Put a folder's files into a hub repository, which is made where there is none; its address.
+
+    Raises:
+        ImportError, ConnectionError: as `download`.
+    """
+    hub = require('huggingface_hub', 'pip install huggingface_hub', f'uploading to {repository}')
+    try:
+        client = hub.HfApi()
+        address = client.create_repo(repository, private=private, exist_ok=True)
+        client.upload_folder(repo_id=repository, folder_path=folder)
+    except (OSError, ValueError) as error:
+        raise _unreachable(repository, error) from error
+    return str(address)
+
+
+def _unreachable(repository: str, error: Exception) -> ConnectionError:
+    return ConnectionError(
+        f'{repository} could not be had from the hub ({_one_line(error)}): where there is a '
+        f'network, run `hf download {repository} --local-dir FOLDER`, and give FOLDER instead'
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())[:200]

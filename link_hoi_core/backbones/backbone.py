@@ -75,7 +75,7 @@ class Backbone(nn.Module, ABC):
         stride: pixels of the input a cell of the feature map.
         width: channels C of the feature map.
         text_width: D of its text embeddings; None for a model without text.
-        verb_template: the prompt in which a verb's -ing form is embedded.
+        prompt_template: how it wants a sentence like 'a photo of a person is riding the object'.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Backbone(nn.Module, ABC):
     stride: int
     width: int
     text_width: int | None = None
-    verb_template: str = 'a photo of a person is {} the object'
+    prompt_template: str = '{}'
 
     @abstractmethod
     def encode_image(self, batch: Tensor) -> Tensor:
@@ -108,6 +108,20 @@ class Backbone(nn.Module, ABC):
         """
         raise ValueError(f'{self.name} does not compare images with texts')
 
+    def grid(self, batch: Tensor) -> tuple[int, int]:
+        """Rows and columns of the feature maps of prepared images (B, 3, H, W).
+
+        Raises:
+            ValueError: H or W is no multiple of the stride.
+        """
+        height, width = batch.shape[-2:]
+        if height % self.stride or width % self.stride:
+            raise ValueError(
+                f'{self.name} met an image of {width} x {height}, expected sides that are '
+                f'multiples of {self.stride}'
+            )
+        return height // self.stride, width // self.stride
+
     def prepare(self, images: Sequence[np.ndarray]) -> Tensor:
         """Stretch (H, W, 3) uint8 RGB images to the input's size and normalise: (B, 3, H, W)."""
         weight = next(self.parameters())
@@ -120,6 +134,37 @@ class Backbone(nn.Module, ABC):
     def freeze(self) -> Backbone:
         """Eval mode, no gradients; `requires_grad_(True)` asks for them again."""
         return self.eval().requires_grad_(False)
+
+
+def choose_input(
+    config: BackboneConfig,
+    stride: int,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    interpolation: str = 'bicubic',
+) -> Input:
+    """How a model wants its images, with what `config` changes of it.
+
+    Args:
+        stride: pixels of the input a cell of the feature map.
+        size: side of the images that it was pretrained with; what is beyond a multiple of the
+            stride its first convolution would not see, so the input is that much smaller.
+        mean, std, interpolation: as it was pretrained.
+
+    Raises:
+        ValueError: the configured size is no multiple of the stride.
+    """
+    side = config.image_size or size // stride * stride
+    if side % stride:
+        below = side // stride * stride
+        raise ValueError(
+            f'image_size is {side}, but {config.name} takes multiples of {stride}, such as '
+            f'{below or stride} or {below + stride}'
+        )
+    if config.statistics == 'imagenet':
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+    return Input((side, side), tuple(mean), tuple(std), interpolation)
 
 
 def prepare(

@@ -139,9 +139,8 @@ def check_name(name: str, known: Iterable[str], kind: str) -> None:
         return
     of_lower = {other.lower(): other for other in known}
     nearest = of_lower[difflib.get_close_matches(str(name).lower(), of_lower, 1, cutoff=0.0)[0]]
-    raise ValueError(
-        f'unknown {kind} {name!r}: did you mean {nearest!r}? (known: {", ".join(known)})'
-    )
+    listing = f' (known: {", ".join(known)})' if len(known) <= 50 else ''
+    raise ValueError(f'unknown {kind} {name!r}: did you mean {nearest!r}?{listing}')
 
 
 def _index(names: list[tuple[str, int]]) -> dict[str, int]:
