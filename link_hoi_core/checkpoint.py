@@ -1,27 +1,39 @@
-"""A trained model as a folder: model.safetensors, config.json and README.md (the card)."""
+"""A trained model as a folder: model.safetensors, config.json and README.md (the card).
+
+A frozen backbone is not in it: the configuration names it, and a fingerprint of its weights tells
+when another one is given.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from link_hoi_core.backbones import build_backbone, fingerprint
+from link_hoi_core.backbones.backbone import Backbone
 from link_hoi_core.configuration import from_dict
 from link_hoi_core.device import pick_device
+from link_hoi_core.hub import download
 from link_hoi_core.model.link import Link, LinkConfig
+from link_hoi_core.text_encoder import embed_texts
 from link_hoi_core.vocabulary import load_vocabulary, text_embeddings
 
 EMBEDDED = Path(__file__).parent / 'checkpoints'
 WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.json', 'README.md'
+FINGERPRINT = 'backbone_fingerprint'
+HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*')
 
 
 @dataclass(frozen=True)
@@ -29,67 +41,95 @@ class Checkpoint:
     """A model with what is known about it.
 
     Attributes:
-        name: of its folder.
+        name: of its folder or repository.
         model: the network, in eval mode, float32.
+        backbone: what its feature maps come from, frozen; None for a model without pixels.
         config: the resolved configuration it was trained with, and its `f1_threshold`.
         sha256: of the weights' file, hexadecimal.
+        card: the text of README.md.
     """
 
     name: str
     model: Link
+    backbone: Backbone | None
     config: dict[str, Any]
-    sha256: str
+    sha256: str = ''
+    card: str = ''
 
 
-def load_checkpoint(name: str | Path, device: str = 'auto') -> Checkpoint:
-    """Load a checkpoint folder, or an embedded one by its name.
+def load_checkpoint(
+    name: str | Path, device: str = 'auto', backbone_weights: str | None = None
+) -> Checkpoint:
+    """Load a checkpoint: an embedded one, a folder, a file in one, or a hub repository.
+
+    Args:
+        backbone_weights: where the backbone's weights lie; None = where the configuration says,
+            usually on the hub.
 
     Raises:
-        FileNotFoundError: there is no such folder, or a file is missing in it.
-        ValueError: a file is truncated or malformed, the weights are of another architecture, or
-            there is no such device.
+        FileNotFoundError: there is no such checkpoint, or a file is missing in it.
+        ConnectionError: the hub has no such repository, or cannot be reached.
+        ValueError: a file is truncated or malformed, the weights are of another architecture or
+            belong to another backbone, or there is no such device.
     """
     where = pick_device(device)
     folder = find_checkpoint(name)
     config = _read_config(folder / CONFIG)
-    model = build_model(from_dict(LinkConfig, config.get('model'), 'model.'))
-    try:
-        weights = load_file(folder / WEIGHTS, device='cpu')
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f'{folder / WEIGHTS} is no readable safetensors file: {error}') from error
+    settings = from_dict(LinkConfig, config.get('model'), 'model.')
+    weights = _read_weights(folder / WEIGHTS)
+    backbone = _load_backbone(settings, config, backbone_weights, folder)
+    model = _empty_model(settings, backbone, weights)
     _fill(model, weights, folder)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    return Checkpoint(folder.name, model.eval().to(where), config, digest)
+    if backbone is not None:
+        backbone = backbone.to(where)
+    # What came from the hub lies in a folder that is named after a commit.
+    label = folder.name if Path(name).exists() else Path(name).name
+    card = (folder / CARD).read_text() if (folder / CARD).is_file() else ''
+    return Checkpoint(label, model.eval().to(where), backbone, config, digest, card)
 
 
 def find_checkpoint(name: str | Path) -> Path:
-    """The folder of the embedded checkpoint `name`, or else the folder `name` itself."""
-    for folder in (EMBEDDED / name, Path(name)):
+    """The folder of an embedded checkpoint, else a local one, else one brought from the hub."""
+    path = Path(name)
+    for folder in (EMBEDDED / name, path, path.parent if path.is_file() else path):
         if str(name) and folder.is_dir():
             missing = [file for file in (WEIGHTS, CONFIG) if not (folder / file).is_file()]
             if missing:
                 raise FileNotFoundError(f'checkpoint {folder} lacks {" and ".join(missing)}')
             return folder.resolve()
+    if HUB_NAME.fullmatch(str(name)):
+        return download(str(name), (WEIGHTS, CONFIG, CARD))
     known = ', '.join(sorted(path.parent.name for path in EMBEDDED.glob(f'*/{CONFIG}')))
     raise FileNotFoundError(f'no checkpoint {name}: neither a folder nor embedded ({known})')
 
 
-def build_model(config: LinkConfig) -> Link:
-    """The untrained model for the vocabulary that `config` names."""
+def build_model(config: LinkConfig) -> tuple[Link, Backbone | None]:
+    """The untrained model for the vocabulary that `config` names, and its frozen backbone.
+
+    Raises:
+        ValueError, ImportError, ConnectionError: as `backbones.build_backbone`.
+    """
+    backbone = build_backbone(config.backbone)
     vocabulary = load_vocabulary(config.vocabulary)
     objects = torch.from_numpy(text_embeddings(vocabulary.objects))
-    verbs = torch.from_numpy(text_embeddings(vocabulary.verb_prompts))
-    return Link(config, objects, verbs)
+    verbs = embed_texts(vocabulary.verb_prompts, config.backbone, backbone)
+    return Link(config, backbone and backbone.width, objects, verbs), backbone
 
 
-def save_checkpoint(folder: Path, model: Link, config: dict[str, Any], card: str) -> None:
+def save_checkpoint(
+    folder: Path, model: Link, backbone: Backbone | None, config: dict[str, Any], card: str
+) -> None:
     """Write a checkpoint all or nothing; the weights in half precision, which halves the file.
 
     Args:
         folder: is replaced if it exists.
+        backbone: the one that the model was trained with; only its fingerprint is written.
         config: JSON-able; its key 'model' is the model's own configuration.
         card: the text of README.md.
     """
+    if backbone is not None:
+        config = config | {FINGERPRINT: fingerprint(backbone)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
     try:
@@ -128,7 +168,45 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _fill(model: Link, weights: dict[str, torch.Tensor], folder: Path) -> None:
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path, device='cpu')
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f'{path} is no readable safetensors file: {error}') from error
+
+
+def _load_backbone(
+    settings: LinkConfig, config: dict[str, Any], weights: str | None, folder: Path
+) -> Backbone | None:
+    """The backbone that a checkpoint was trained with, or a sentence that it is another one."""
+    wanted = settings.backbone
+    if weights is not None:
+        wanted = replace(wanted, weights=weights)
+    backbone = build_backbone(wanted)
+    if backbone is not None and (found := fingerprint(backbone)) != config.get(FINGERPRINT):
+        raise ValueError(
+            f'{folder.name} was trained on {wanted.name} with weights {config.get(FINGERPRINT)}, '
+            f'but the {wanted.weights} weights given are {found}'
+        )
+    return backbone
+
+
+def _empty_model(
+    settings: LinkConfig, backbone: Backbone | None, weights: dict[str, Tensor]
+) -> Link:
+    """The model with the text widths of the weights, which are to be filled in."""
+    vocabulary = load_vocabulary(settings.vocabulary)
+
+    def embeddings(key: str, rows: int) -> Tensor:
+        found = weights.get(key)
+        return torch.zeros(rows, 1 if found is None or not found.ndim else found.shape[-1])
+
+    objects = embeddings('unary.object_embeddings', len(vocabulary.objects))
+    verbs = embeddings('head.verbs', len(vocabulary.verbs))
+    return Link(settings, backbone and backbone.width, objects, verbs)
+
+
+def _fill(model: Link, weights: dict[str, Tensor], folder: Path) -> None:
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
         found = tuple(weights[name].shape) if name in weights else 'absent'

@@ -1,4 +1,4 @@
-"""Pure box algebra: overlap, suppression, positional and pairwise encodings.
+"""Pure box algebra: overlap, suppression, ROI align, positional and pairwise encodings.
 
 Boxes are (x1, y1, x2, y2), 0-based continuous pixels. What chooses boxes works on numpy arrays,
 what feeds the model on torch tensors.
@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 BOX_ENCODING_WIDTH = 512
+CENTRE_ENCODING_WIDTH = 256
+MAP_ENCODING_WIDTH = 256
 PAIR_ENCODING_WIDTH = 36
 TEMPERATURE = 20.0
 EPSILON = 1e-10
+ROI_BINS = 7
+LEAST_SIZE = 1e-6  # of a box, in units of the image's side, where it divides
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -90,6 +94,77 @@ def box_encoding(boxes: Tensor) -> Tensor:
     x1, y1, x2, y2 = boxes.unbind(-1)
     coordinates = torch.stack(((y1 + y2) / 2, (x1 + x2) / 2, y2 - y1, x2 - x1), dim=-1)
     return sine_encoding(coordinates).flatten(-2)
+
+
+def centre_encoding(box_encodings: Tensor, boxes: Tensor, ratios: Tensor) -> Tensor:
+    """Encoding of a box's centre, sharper the smaller the box (spec section 3, PViC).
+
+    The y half is multiplied by r_h / h, the x half by r_w / w, as in Conditional DETR.
+
+    Args:
+        box_encodings: (..., 512), `box_encoding` of the boxes.
+        boxes: (..., 4), xyxy divided by the image's (width, height, width, height).
+        ratios: (..., 2), (r_w, r_h) in (0, 1).
+
+    Returns:
+        (..., 256): cy, then cx.
+    """
+    size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=LEAST_SIZE)
+    factors = (ratios / size).flip(-1)  # (h, w), as the encoding has y first
+    halves = box_encodings[..., :CENTRE_ENCODING_WIDTH].unflatten(-1, (2, -1))
+    return (halves * factors.unsqueeze(-1)).flatten(-2)
+
+
+def map_encoding(height: int, width: int, like: Tensor) -> Tensor:
+    """Positional encoding of a feature map's cells (DETR; spec section 3): (H W, 256), y first.
+
+    Cells are counted from 1 and divided by their number, so the last one is at 1.
+    """
+    y, x = (
+        sine_encoding(
+            torch.arange(1, cells + 1, dtype=like.dtype, device=like.device) / (cells + 1e-6)
+        )
+        for cells in (height, width)
+    )
+    shape = (height, width, -1)
+    return torch.cat((y[:, None].expand(shape), x[None].expand(shape)), dim=-1).flatten(0, 1)
+
+
+def roi_average(features: Tensor, boxes: Tensor, bins: int = ROI_BINS) -> Tensor:
+    """ROI Align of `bins` x `bins`, averaged over the bins (LINK section 3.2; spec section 2).
+
+    Equal to torchvision's `roi_align(..., aligned=True)` with its own choice of sampling points,
+    followed by the mean: all bins of a box have as many points, and bilinear sampling is separable,
+    so that the mean is one weight for each row times one for each column.
+
+    Args:
+        features: (B, C, H, W).
+        boxes: (B, N, 4), xyxy divided by the image's (width, height, width, height), in [0, 1].
+
+    Returns:
+        (B, N, C).
+    """
+    height, width = features.shape[-2:]
+    across = _sampling_weights(boxes[..., 0], boxes[..., 2], width, bins)
+    down = _sampling_weights(boxes[..., 1], boxes[..., 3], height, bins)
+    weights = (down.unsqueeze(-1) * across.unsqueeze(-2)).flatten(-2)
+    return weights.to(features.dtype) @ features.flatten(-2).transpose(-1, -2)
+
+
+def _sampling_weights(start: Tensor, end: Tensor, cells: int, bins: int) -> Tensor:
+    """Mean bilinear weight of each cell for the points of boxes (...) along an axis: (..., cells).
+
+    A bin has as many points as it spans cells, rounded up; evenly spaced over the box.
+    """
+    start, size = start * cells - 0.5, (end - start) * cells
+    points = bins * (size / bins).ceil().clamp(min=1)
+    index = torch.arange(bins * -(-cells // bins), dtype=size.dtype, device=size.device)
+    position = start.unsqueeze(-1) + (index + 0.5) * (size / points).unsqueeze(-1)
+    position = position.clamp(0, cells - 1)
+    used = index < points.unsqueeze(-1)
+    cell = torch.arange(cells, dtype=size.dtype, device=size.device)
+    weights = (1 - (position.unsqueeze(-1) - cell).abs()).clamp(min=0) * used.unsqueeze(-1)
+    return weights.sum(-2) / points.unsqueeze(-1)
 
 
 def pairwise_encoding(human: Tensor, object_: Tensor, image_size: Tensor) -> Tensor:

@@ -1,34 +1,40 @@
-"""HoiPredictor: the one way from detections to triplets."""
+"""HoiPredictor: the one way from an image and its detections to triplets."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from link_hoi_core.checkpoint import Checkpoint, load_checkpoint
-from link_hoi_core.geometry import box_area
-from link_hoi_core.model.scene import build_scene, clamp_boxes, count_pairs, cut_by_pairs
-from link_hoi_core.model.scoring import final_score, pair_prior, valid_verbs
-from link_hoi_core.selection import select_detections
+from link_hoi_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from link_hoi_core.hub import upload
+from link_hoi_core.images import as_rgb
+from link_hoi_core.model.scene import build_scene, count_pairs, cut_by_pairs
+from link_hoi_core.model.scoring import VerbFilter, final_score, pair_prior, valid_verbs
+from link_hoi_core.ranking import choose_detections, rank_interactions
 from link_hoi_core.structures import Detections, Interactions
-from link_hoi_core.vocabulary import Vocabulary, load_vocabulary
+from link_hoi_core.text_encoder import embed_texts
+from link_hoi_core.vocabulary import Vocabulary, load_vocabulary, text_embeddings
+from link_hoi_core.vocabulary.open import base_objects, base_verbs, with_objects, with_verbs
 
 BATCH_IMAGES = 256
+BATCH_PICTURES = 16  # images of a batch that go through a backbone
 BATCH_PAIRS = 4096
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 class HoiPredictor:
     """Scores what each person does with each thing; the node, the demo and evaluation all use it.
 
-    The logits are the mean over the scene and its mirror image.
-
     Attributes:
         vocabulary: the objects that detections are labelled with, and the verbs of interactions.
         model_name: the checkpoint's name.
         checkpoint_sha256: of its weights, hexadecimal.
+        needs_image: whether the model looks at pixels.
         score_threshold: interactions below it are left out; may be changed at any time.
         max_interactions: the most an image gives, best first; None = all; may be changed.
     """
@@ -41,6 +47,8 @@ class HoiPredictor:
         max_interactions: int | None = None,
         select: bool = True,
         score_exponent: float = 1.0,
+        verb_filter: VerbFilter | None = None,
+        precision: str = 'fp32',
     ) -> None:
         """Wrap a loaded checkpoint.
 
@@ -49,9 +57,18 @@ class HoiPredictor:
                 it every detection takes part, as the ground-truth-box protocol asks.
             score_exponent: lambda, a setting of the detector: 2.8 for DETR, 1.7 for Deformable
                 DETR, 1.0 otherwise (spec section 6).
+            verb_filter: keep only each pair's best verbs (zero-shot setting, LINK A.4).
+            precision: 'fp32', 'bf16' or 'fp16', of backbone and model; scores are always fp32.
+
+        Raises:
+            ValueError: there is no such precision.
         """
-        self.model = checkpoint.model
-        self.vocabulary: Vocabulary = load_vocabulary(self.model.config.vocabulary)
+        if precision not in PRECISIONS:
+            raise ValueError(f'precision is {precision!r}, expected one of {", ".join(PRECISIONS)}')
+        self._checkpoint = checkpoint
+        self.model = checkpoint.model.to(PRECISIONS[precision])
+        self.backbone = checkpoint.backbone and checkpoint.backbone.to(PRECISIONS[precision])
+        self.needs_image = checkpoint.backbone is not None
         self.model_name = checkpoint.name
         self.checkpoint_sha256 = checkpoint.sha256
         self.config = checkpoint.config
@@ -59,27 +76,70 @@ class HoiPredictor:
         self.max_interactions = max_interactions
         self._select = select
         self._score_exponent = score_exponent
+        self._verb_filter = verb_filter
         self._device = next(self.model.parameters()).device
-        self._valid = torch.from_numpy(self.vocabulary.valid.copy()).to(self._device)
+        self._trained = load_vocabulary(self.model.config.vocabulary)
+        self._verbs: Sequence[str] | None = None
+        self._objects: Sequence[str] | None = None
+        self._set_vocabulary(self._trained)
 
     @classmethod
     def from_checkpoint(
-        cls, name: str | Path = 'boxes', device: str = 'auto', **options: object
+        cls,
+        name: str | Path = 'boxes',
+        device: str = 'auto',
+        backbone_weights: str | None = None,
+        **options: object,
     ) -> HoiPredictor:
-        """Load a checkpoint folder or an embedded one onto a device (`device.pick_device`).
+        """Load a checkpoint by name, folder or hub repository onto a device.
 
-        `options` are those of the constructor.
+        The arguments are those of `checkpoint.load_checkpoint`, `options` the constructor's.
 
         Raises:
-            FileNotFoundError, ValueError: as `checkpoint.load_checkpoint`.
+            FileNotFoundError, ConnectionError, ValueError: as `checkpoint.load_checkpoint`.
         """
-        return cls(load_checkpoint(name, device), **options)
+        return cls(load_checkpoint(name, device, backbone_weights), **options)
+
+    def set_verbs(self, verbs: Sequence[str]) -> None:
+        """Score these verbs from now on, any words; those that were trained keep what they learnt.
+
+        A new verb is its text embedding, and goes with every object (`vocabulary.open`). Not to be
+        called while another thread predicts.
+
+        Raises:
+            ValueError: there is no verb, one is no word or stands twice; nothing has changed then.
+            ImportError, ConnectionError: the text encoder is not here.
+        """
+        self._use(verbs, self._objects)
+
+    def set_objects(self, objects: Sequence[str]) -> None:
+        """Detections are labelled by these objects from now on, any words, and people.
+
+        A new object goes with every verb. Raises as `set_verbs`.
+        """
+        self._use(self._verbs, objects)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the checkpoint, as it was trained, into a folder that `from_checkpoint` takes."""
+        saved = self._checkpoint
+        save_checkpoint(Path(folder), saved.model, saved.backbone, saved.config, saved.card)
+
+    def push_to_hub(self, repository: str, private: bool = False) -> str:
+        """Upload the checkpoint to the hub as 'owner/name'; the repository's address.
+
+        Raises:
+            ImportError, ConnectionError: as `hub.upload`.
+        """
+        with tempfile.TemporaryDirectory() as parent:
+            folder = Path(parent) / 'checkpoint'
+            self.save_pretrained(folder)
+            return upload(folder, repository, private)
 
     def predict(self, image: np.ndarray | None, detections: Detections) -> Interactions:
         """Triplets of one image.
 
         Args:
-            image: (H, W, 3) uint8 RGB; the models without a backbone take none and look at none.
+            image: RGB, as `images.as_rgb` takes it; a model without a backbone looks at none.
             detections: labelled by this predictor's vocabulary; objects outside it (label -1)
                 and boxes outside the image take no part.
 
@@ -87,67 +147,103 @@ class HoiPredictor:
             interactions whose indices refer to `detections`, by falling score.
 
         Raises:
-            ValueError: a label is outside the vocabulary.
+            ValueError: a label is outside the vocabulary, the model needs an image and has none,
+                or the image is not of the size that the detections are of.
         """
-        return self.predict_batch([detections])[0]
+        return self.predict_batch([detections], None if image is None else [image])[0]
 
-    def predict_batch(self, images: Sequence[Detections]) -> list[Interactions]:
+    def predict_batch(
+        self, detections: Sequence[Detections], images: Sequence[np.ndarray] | None = None
+    ) -> list[Interactions]:
         """`predict` for many images; each gives what it gives alone, to rounding."""
-        rows = [self._rows(detections) for detections in images]
-        chosen = [detections.take(kept) for detections, kept in zip(images, rows)]
+        pictures = self._pictures(detections, images)
+        rows = [choose_detections(found, self.vocabulary, self._select) for found in detections]
+        chosen = [found.take(kept) for found, kept in zip(detections, rows)]
         person = self.vocabulary.person
-        counts = np.array([count_pairs(detections.labels, person) for detections in chosen])
-        results = [Interactions.empty()] * len(images)
+        counts = np.array([count_pairs(found.labels, person) for found in chosen])
+        results = [Interactions.empty()] * len(detections)
         with_pairs = np.flatnonzero(counts)
-        for batch in cut_by_pairs(with_pairs, counts[with_pairs], BATCH_IMAGES, BATCH_PAIRS):
-            for image, found in zip(batch, self._score([chosen[image] for image in batch])):
-                results[image] = self._back(found, rows[image])
+        most = BATCH_PICTURES if self.needs_image else BATCH_IMAGES
+        for batch in cut_by_pairs(with_pairs, counts[with_pairs], most, BATCH_PAIRS):
+            features = self._features([pictures[image] for image in batch])
+            found = self._score([chosen[image] for image in batch], features)
+            for image, triplets in zip(batch, found):
+                results[image] = _back(triplets, rows[image])
         return results
 
-    def _rows(self, detections: Detections) -> np.ndarray:
-        """Which detections take part."""
-        objects = len(self.vocabulary.objects)
-        if (detections.labels >= objects).any():
+    def _use(self, verbs: Sequence[str] | None, objects: Sequence[str] | None) -> None:
+        """Turn to other words, all or nothing; None = those that were trained."""
+        trained = vocabulary = self._trained
+        verb_rows, object_rows = np.arange(len(trained.verbs)), np.arange(len(trained.objects))
+        new_verbs = new_objects = None
+        if verbs is not None:
+            vocabulary = with_verbs(vocabulary, verbs)
+            verb_rows = base_verbs(trained, vocabulary)
+            prompts = [vocabulary.verb_prompts[i] for i in np.flatnonzero(verb_rows < 0)]
+            if prompts:
+                new_verbs = embed_texts(prompts, self.model.config.backbone, self.backbone)
+        if objects is not None:
+            vocabulary = with_objects(vocabulary, objects)
+            object_rows = base_objects(trained, vocabulary)
+            names = [vocabulary.objects[i] for i in np.flatnonzero(object_rows < 0)]
+            if names and not self.needs_image:
+                new_objects = torch.from_numpy(text_embeddings(names))
+        model = self._checkpoint.model
+        self.model = model.for_words(verb_rows, new_verbs, object_rows, new_objects)
+        self._verbs, self._objects = verbs, objects
+        self._set_vocabulary(vocabulary)
+
+    def _set_vocabulary(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._valid = torch.from_numpy(vocabulary.valid.copy()).to(self._device)
+
+    def _pictures(
+        self, detections: Sequence[Detections], images: Sequence[np.ndarray] | None
+    ) -> list[np.ndarray]:
+        """The images as RGB, of the sizes that their detections say; none where none is needed."""
+        if not self.needs_image:
+            return [np.zeros(0)] * len(detections)
+        if images is None or any(image is None for image in images):
+            name = self.model.config.backbone.name
             raise ValueError(
-                f'label {detections.labels.max()} is outside the vocabulary '
-                f'{self.vocabulary.id} of {objects} objects'
+                f'{self.model_name} looks at pixels through {name}: it needs the image'
             )
-        in_view = box_area(clamp_boxes(detections)) > 0
-        rows = np.flatnonzero(in_view & (detections.labels >= 0))
-        if not self._select:
-            return rows
-        return rows[select_detections(detections.take(rows), self.vocabulary.person)]
+        pictures = [as_rgb(image) for image in images]
+        for picture, found in zip(pictures, detections, strict=True):
+            if picture.shape[:2] != tuple(found.image_size):
+                raise ValueError(
+                    f'the image has {picture.shape[1]} x {picture.shape[0]} pixels, its detections '
+                    f'are of one of {found.image_size[1]} x {found.image_size[0]}'
+                )
+        return pictures
 
     @torch.inference_mode()
-    def _score(self, images: list[Detections]) -> list[Interactions]:
+    def _features(self, pictures: list[np.ndarray]) -> Tensor | None:
+        """Feature maps (B, C, H, W), or None without a backbone."""
+        if self.backbone is None:
+            return None
+        return self.backbone.encode_image(self.backbone.prepare(pictures))
+
+    @torch.inference_mode()
+    def _score(self, images: list[Detections], features: Tensor | None) -> list[Interactions]:
         """Score a batch of images that all have pairs."""
         scene = build_scene(images, self.vocabulary.person).to(self._device)
-        # People do the same in a mirror; without pixels a second look costs little.
-        logits = self.model.final_logits(scene.with_mirror_images())
-        logits = logits.unflatten(0, (2, -1)).mean(dim=0)
+        logits = self.model.infer(scene, features).float()
         prior = pair_prior(scene).unsqueeze(-1)
         verb_scores = logits.sigmoid()
         scores = final_score(logits, prior, self._score_exponent)
-        wanted = valid_verbs(scene, self._valid) & (scores >= self.score_threshold)
+        wanted = valid_verbs(scene, self._valid)
+        if self._verb_filter is not None:
+            wanted &= self._verb_filter.keep(scores.where(wanted, -1), prior)
+        wanted &= scores >= self.score_threshold
         columns = (scene.pairs, verb_scores, scores, wanted)
         return [
-            self._interactions(*image)
+            rank_interactions(*image, self.max_interactions)
             for image in zip(*(column.cpu().numpy() for column in columns))
         ]
 
-    def _interactions(
-        self, pairs: np.ndarray, verb_scores: np.ndarray, scores: np.ndarray, wanted: np.ndarray
-    ) -> Interactions:
-        """One image's pairs (M, 2) and scores (M, V), as interactions by falling score."""
-        pair, verb = np.nonzero(wanted)
-        order = np.argsort(-scores[pair, verb], kind='stable')[: self.max_interactions]
-        pair, verb = pair[order], verb[order]
-        human, object_ = pairs[pair].T
-        return Interactions(human, object_, verb, scores[pair, verb], verb_scores[pair, verb])
 
-    @staticmethod
-    def _back(found: Interactions, rows: np.ndarray) -> Interactions:
-        """Indices into the chosen detections become indices into all detections."""
-        return Interactions(
-            rows[found.human], rows[found.object], found.verb, found.score, found.verb_score
-        )
+def _back(found: Interactions, rows: np.ndarray) -> Interactions:
+    """Indices into the chosen detections become indices into all detections."""
+    human, object_ = rows[found.human], rows[found.object]
+    return Interactions(human, object_, found.verb, found.score, found.verb_score)

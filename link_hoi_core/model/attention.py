@@ -1,17 +1,23 @@
-"""Attention with positions, and the feed-forward network beside it."""
+"""Attention in its three forms, and the feed-forward network beside it.
+
+Attention weights have no dropout anywhere, which leaves the library's fused kernel in use and
+memory linear in the number of tokens.
+"""
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 
-class SelfAttentionLayer(nn.Module):
-    """One post-norm transformer layer whose queries and keys know positions (spec section 4).
+class SelfAttention(nn.Module):
+    """Tokens look at each other, knowing positions; residual and norm (spec section 4).
 
     q = Wq x + position, k = Wk x + position', v = Wv x: as in PViC, positions guide where a token
-    looks and stay out of what it takes. Attention weights have no dropout, which leaves the
-    library's fused kernel in use and memory linear in the number of tokens.
+    looks and stay out of what it takes.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -19,36 +25,92 @@ class SelfAttentionLayer(nn.Module):
         self.heads = heads
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
-        self.attention_norm = nn.LayerNorm(width)
-        self.feed_forward = FeedForward(width, dropout)
         self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width)
 
-    def forward(self, tokens: Tensor, position: Tensor, present: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, position: Tensor | None, present: Tensor) -> Tensor:
         """Let the tokens of each image look at each other.
 
         Args:
             tokens: (B, T, D).
-            position: (B, T, 2 D), already projected: what is added to queries, then to keys.
+            position: (B, T, 2 D), already projected: what is added to queries, then to keys; None
+                for attention that knows no positions.
             present: (B, T) bool; nobody looks at a token that is not present.
 
         Returns:
             (B, T, D).
         """
         query, key, value = self.query_key_value(tokens).chunk(3, dim=-1)
-        position_query, position_key = position.chunk(2, dim=-1)
+        if position is not None:
+            position_query, position_key = position.chunk(2, dim=-1)
+            query, key = query + position_query, key + position_key
         attended = functional.scaled_dot_product_attention(
-            self._split(query + position_query),
-            self._split(key + position_key),
-            self._split(value),
+            *(_split(part, self.heads) for part in (query, key, value)),
             attn_mask=present[:, None, None, :],
         )
-        attended = self.output(attended.transpose(1, 2).flatten(2))
-        tokens = self.attention_norm(tokens + self.dropout(attended))
-        return self.feed_forward(tokens)
+        return self.norm(tokens + self.dropout(self.output(_join(attended))))
 
-    def _split(self, tokens: Tensor) -> Tensor:
-        """(B, T, D) -> (B, heads, T, D / heads)."""
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+class CrossAttention(nn.Module):
+    """Standard multi-head attention of queries over a memory of the same width."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = math.gcd(width, heads)  # of a width that the wanted number does not divide
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        """Queries (B, M, D) over memory (B, S, D): (B, M, D)."""
+        key, value = self.key_value(memory).chunk(2, dim=-1)
+        attended = functional.scaled_dot_product_attention(
+            *(_split(part, self.heads) for part in (self.query(queries), key, value))
+        )
+        return self.output(_join(attended))
+
+
+class GuidedAttention(nn.Module):
+    """Cross-attention steered by boxes, CA^be of LINK's Eq. 5 (spec section 5, step 2; PViC).
+
+    Content and position are concatenated head by head, so that a logit is the sum of a product of
+    contents and a product of positions, over the root of their joint width.
+    """
+
+    def __init__(self, width: int, heads: int, map_position_width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.key_position = nn.Linear(map_position_width, width)
+        self.output = nn.Linear(width, width)
+
+    def forward(
+        self, queries: Tensor, query_position: Tensor, memory: Tensor, memory_position: Tensor
+    ) -> Tensor:
+        """Let queries look at a feature map.
+
+        Args:
+            queries: (B, M, D).
+            query_position: (B, M, D), already projected.
+            memory: (B, S, D).
+            memory_position: (S, P) encodings of the map's cells.
+
+        Returns:
+            (B, M, D).
+        """
+        key, value = self.key_value(memory).chunk(2, dim=-1)
+        key_position = self.key_position(memory_position).expand_as(key)
+        attended = functional.scaled_dot_product_attention(
+            self._with_position(self.query(queries), query_position),
+            self._with_position(key, key_position),
+            _split(value, self.heads),
+        )
+        return self.output(_join(attended))
+
+    def _with_position(self, content: Tensor, position: Tensor) -> Tensor:
+        """2 x (B, T, D) -> (B, heads, T, 2 D / heads)."""
+        return torch.cat((_split(content, self.heads), _split(position, self.heads)), dim=-1)
 
 
 class FeedForward(nn.Module):
@@ -68,3 +130,13 @@ class FeedForward(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
         return self.norm(tokens + self.layers(tokens))
+
+
+def _split(tokens: Tensor, heads: int) -> Tensor:
+    """(B, T, D) -> (B, heads, T, D / heads)."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def _join(tokens: Tensor) -> Tensor:
+    """(B, heads, T, D / heads) -> (B, T, D)."""
+    return tokens.transpose(1, 2).flatten(2)

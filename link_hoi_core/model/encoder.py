@@ -1,4 +1,7 @@
-"""The HO Geometrical Encoder (LINK section 3.2.1): from detections to pair queries."""
+"""The HO Geometrical Encoder (LINK section 3.2): from detections to pair queries.
+
+Beside it the plain one that it is held against (Table 6, rows A1 and A2).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from link_hoi_core.geometry import (
     PAIR_ENCODING_WIDTH,
     pairwise_encoding,
 )
-from link_hoi_core.model.attention import SelfAttentionLayer
+from link_hoi_core.model.attention import FeedForward, SelfAttention
 from link_hoi_core.model.scene import Scene
 
 
@@ -19,15 +22,14 @@ class GeometricalEncoder(nn.Module):
 
     def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.positions = nn.ModuleList(
-            nn.Linear(BOX_ENCODING_WIDTH, 2 * width) for _ in range(layers)
-        )
         self.layers = nn.ModuleList(
-            SelfAttentionLayer(width, heads, dropout) for _ in range(layers)
+            EncoderLayer(width, heads, dropout, BOX_ENCODING_WIDTH) for _ in range(layers)
         )
         self.fusion = PairFusion(width)
 
-    def forward(self, queries: Tensor, box_encodings: Tensor, scene: Scene) -> Tensor:
+    def forward(
+        self, queries: Tensor, box_encodings: Tensor, scene: Scene
+    ) -> tuple[list[Tensor], Tensor]:
         """Encode the pairs.
 
         Args:
@@ -35,12 +37,70 @@ class GeometricalEncoder(nn.Module):
             box_encodings: (B, N, 512).
 
         Returns:
-            (B, M, D) pair queries.
+            every layer's detections (B, N, D), and the pair queries (B, M, D).
         """
-        for layer, position in zip(self.layers, self.positions):
-            queries = layer(queries, position(box_encodings), scene.present)
+        outputs = []
+        for layer in self.layers:
+            queries = layer(queries, box_encodings, scene.present)
+            outputs.append(queries)
         spatial = pairwise_encoding(*scene.at_pairs(scene.boxes), scene.image_size.unsqueeze(1))
-        return self.fusion(queries, spatial, scene)
+        # The ratio of a large box to a tiny one is beyond half precision.
+        spatial = spatial.clamp(max=torch.finfo(queries.dtype).max).to(queries.dtype)
+        return outputs, self.fusion(queries, spatial, scene)
+
+
+class PlainEncoder(nn.Module):
+    """Self-attention that knows no boxes; a pair is a linear layer of its two queries."""
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, dropout) for _ in range(layers))
+        self.pair = PairLinear(width, width)
+
+    def forward(
+        self, queries: Tensor, box_encodings: Tensor, scene: Scene
+    ) -> tuple[list[Tensor], Tensor]:
+        """As `GeometricalEncoder.forward`; the box encodings are not used."""
+        outputs = []
+        for layer in self.layers:
+            queries = layer(queries, None, scene.present)
+            outputs.append(queries)
+        return outputs, self.pair(queries, scene)
+
+
+class EncoderLayer(nn.Module):
+    """A post-norm transformer layer; with `position_width`, one that is told positions."""
+
+    def __init__(
+        self, width: int, heads: int, dropout: float, position_width: int | None = None
+    ) -> None:
+        super().__init__()
+        self.position = nn.Linear(position_width, 2 * width) if position_width else None
+        self.attention = SelfAttention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, dropout)
+
+    def forward(self, tokens: Tensor, encodings: Tensor | None, present: Tensor) -> Tensor:
+        """Tokens (B, T, D) with encodings (B, T, P) -> (B, T, D)."""
+        position = self.position(encodings) if self.position else None
+        return self.feed_forward(self.attention(tokens, position, present))
+
+
+class PairLinear(nn.Module):
+    """A Linear of [human; object], as the sum of two products taken once a detection, not a pair.
+
+    It is FC1 of LINK's Eq. 3 and of the fusion, and the projection of pair positions.
+    """
+
+    def __init__(self, width: int, output: int) -> None:
+        super().__init__()
+        self.human = nn.Linear(width, output)
+        self.object = nn.Linear(width, output, bias=False)
+
+    def forward(self, per_detection: Tensor, scene: Scene) -> Tensor:
+        """(B, N, W) -> (B, M, output)."""
+        human, _ = scene.at_pairs(self.human(per_detection))
+        _, object_ = scene.at_pairs(self.object(per_detection))
+        return human + object_
 
 
 class PairFusion(nn.Module):
@@ -48,8 +108,7 @@ class PairFusion(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.human = nn.Linear(width, width)
-        self.object = nn.Linear(width, width, bias=False)
+        self.content = PairLinear(width, width)
         self.content_norm = nn.LayerNorm(width)
         self.spatial_head = nn.Sequential(
             nn.Linear(PAIR_ENCODING_WIDTH, 128),
@@ -67,11 +126,6 @@ class PairFusion(nn.Module):
         )
 
     def forward(self, queries: Tensor, spatial: Tensor, scene: Scene) -> Tensor:
-        """Queries (B, N, D) and spatial encodings (B, M, 36) -> pair queries (B, M, D) >= 0.
-
-        FC1 of [human; object] is the sum of two products, taken once a detection, not a pair.
-        """
-        human, _ = scene.at_pairs(self.human(queries))
-        _, object_ = scene.at_pairs(self.object(queries))
-        content = self.content_norm(human + object_)
+        """Queries (B, N, D) and spatial encodings (B, M, 36) -> pair queries (B, M, D) >= 0."""
+        content = self.content_norm(self.content(queries, scene))
         return self.mix(torch.cat((content, self.spatial_head(spatial)), dim=-1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,3 +31,24 @@ class TextHead(nn.Module):
         embedding = functional.normalize(self.project(self.norm(pairs)), dim=-1)
         rows = functional.normalize(self.verbs, dim=-1)
         return self.log_scale.exp() * (embedding @ rows.T) + self.bias
+
+    @torch.no_grad()
+    def replace_verbs(self, rows: np.ndarray, new: Tensor | None) -> None:
+        """Classify other verbs: kept ones keep row and bias, new ones get the mean bias.
+
+        Args:
+            rows: (V',) which of the present verbs each is, -1 = a new one.
+            new: (K, T) text embeddings of the new ones, in order; None = there are none.
+        """
+        mean = self.bias.mean().expand(len(new) if new is not None else 0)
+        self.verbs = nn.Parameter(take_rows(self.verbs, rows, new), self.verbs.requires_grad)
+        self.bias = nn.Parameter(take_rows(self.bias, rows, mean), self.bias.requires_grad)
+
+
+def take_rows(table: Tensor, rows: np.ndarray, new: Tensor | None) -> Tensor:
+    """Rows of `table` (R, ...); in the places of -1 those of `new`, in order."""
+    index = torch.from_numpy(rows).to(table.device)
+    taken = table[index]
+    if new is not None:
+        taken[index < 0] = new.to(table)
+    return taken

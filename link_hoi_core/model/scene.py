@@ -47,6 +47,10 @@ class Scene:
         twice = (torch.cat((getattr(self, field.name),) * 2) for field in fields(self))
         return replace(Scene(*twice), boxes=torch.cat((self.boxes, mirrored)))
 
+    def relative_boxes(self) -> Tensor:
+        """Boxes (B, N, 4) divided by the image's (width, height, width, height)."""
+        return self.boxes / self.image_size.flip(-1).repeat(1, 2).unsqueeze(1)
+
     def at_pairs(self, per_detection: Tensor) -> tuple[Tensor, Tensor]:
         """Values of detections (B, N, ...) at each pair's human and object: 2 x (B, M, ...)."""
         image = torch.arange(len(self.pairs), device=self.pairs.device).unsqueeze(1)

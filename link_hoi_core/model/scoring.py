@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -40,3 +42,29 @@ def prior_logit(logits: Tensor, prior: Tensor) -> Tensor:
 def final_score(logits: Tensor, prior: Tensor, exponent: float) -> Tensor:
     """sigmoid(O) * P^lambda, in [0, 1]; `exponent` is lambda, a setting of the detector."""
     return logits.sigmoid() * prior**exponent
+
+
+@dataclass(frozen=True)
+class VerbFilter:
+    """Keeps each pair's best verbs, more of them the surer its boxes are (LINK A.4; spec 12).
+
+    k = topk * factor^(2 P - 1), rounded, at least 1: 10 at middling confidence P, 18 at full, 6 at
+    none. An option of the zero-shot setting.
+
+    Attributes:
+        topk: `zs_topk`.
+        factor: `zs_topk_factor`.
+    """
+
+    topk: int = 10
+    factor: float = 1.8
+
+    def __post_init__(self) -> None:
+        if self.topk < 1 or self.factor < 1:
+            raise ValueError(f'topk {self.topk} and factor {self.factor}: expected 1 or more')
+
+    def keep(self, scores: Tensor, prior: Tensor) -> Tensor:
+        """Which verbs are among a pair's k best: (..., V) bool, of scores (..., V), P (..., 1)."""
+        count = (self.topk * self.factor ** (2 * prior - 1)).round().clamp(min=1)
+        rank = scores.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+        return rank < count

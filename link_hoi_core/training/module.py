@@ -28,8 +28,13 @@ class LinkTraining(lightning.LightningModule):
     def __init__(self, experiment: Experiment, images: Sequence[AnnotatedImage]) -> None:
         """`images`: those to train on; they say how frequent each interaction is."""
         super().__init__()
+        if experiment.model.backbone.name != 'none':
+            raise ValueError(
+                f'model.backbone is {experiment.model.backbone.name}: training on pixels is not '
+                f'there yet, expected none'
+            )
         self.experiment = experiment
-        self.model = build_model(experiment.model)
+        self.model, _ = build_model(experiment.model)
         self.vocabulary = load_vocabulary(experiment.model.vocabulary)
         valid = torch.from_numpy(self.vocabulary.valid.copy())
         self.register_buffer('valid', valid, persistent=False)
@@ -46,7 +51,7 @@ class LinkTraining(lightning.LightningModule):
         importance = torch.where(targets > 0, 1 / rareness, rareness)
         losses = [
             focal_loss(prior_logit(logits, prior), targets, counted, importance)
-            for logits in self.model(scene)
+            for logits in self.model(scene).logits
         ]
         loss = torch.stack(losses).mean()
         if not torch.isfinite(loss):
@@ -63,7 +68,7 @@ class LinkTraining(lightning.LightningModule):
 
     def validation_step(self, images: list[AnnotatedImage], index: int) -> None:
         """The official figures on ground-truth boxes, through the predictor; one step is all."""
-        predictor = HoiPredictor(Checkpoint('training', self.model, {}, ''), select=False)
+        predictor = HoiPredictor(Checkpoint('training', self.model, None, {}), select=False)
         ranked = rank_hico_det(
             images, predict_ground_truth_boxes(predictor, images), self.vocabulary
         )

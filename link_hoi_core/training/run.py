@@ -148,7 +148,7 @@ def _finish(
 ) -> None:
     """Choose mF1's threshold on training images, evaluate, and write the checkpoint."""
     model = model.cpu().half().float().eval()  # what a checkpoint holds, and so what is evaluated
-    predictor = HoiPredictor(Checkpoint('trained', model, {}, ''), select=False)
+    predictor = HoiPredictor(Checkpoint('trained', model, None, {}), select=False)
     ranked_train, ranked_test = (
         rank_hico_det(images, predict_ground_truth_boxes(predictor, images), predictor.vocabulary)
         for images in (train_images[:THRESHOLD_IMAGES], test_images)
@@ -156,4 +156,4 @@ def _finish(
     chosen = best_f1_threshold(ranked_train)
     figures = hico_det_figures(ranked_test, predictor.vocabulary, chosen.threshold)
     config = to_dict(experiment) | {'f1_threshold': chosen.threshold}
-    save_checkpoint(output / 'checkpoint', model, config, card(experiment, figures, cost))
+    save_checkpoint(output / 'checkpoint', model, None, config, card(experiment, figures, cost))

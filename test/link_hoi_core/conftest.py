@@ -25,7 +25,7 @@ def make_model() -> Callable[..., Link]:
 
     def make(seed: int = 0, **changes: object) -> Link:
         torch.manual_seed(seed)
-        model = build_model(LinkConfig(**{'width': 32, **changes}))
+        model, _ = build_model(LinkConfig(**{'width': 32, **changes}))
         torch.nn.init.normal_(model.head.bias, std=2)  # so that the order of scores means something
         return model.eval()
 
@@ -37,7 +37,7 @@ def make_predictor(make_model: Callable[..., Link]) -> Callable[..., HoiPredicto
     """Wrap the untrained model; keywords as of `HoiPredictor`."""
 
     def make(**options: object) -> HoiPredictor:
-        return HoiPredictor(Checkpoint('small', make_model(), {}, 'no file'), **options)
+        return HoiPredictor(Checkpoint('small', make_model(), None, {}), **options)
 
     return make
 
@@ -49,7 +49,7 @@ def small_checkpoint(
     """The untrained model, saved; tests that damage it copy it first."""
     model = make_model()
     folder = tmp_path_factory.mktemp('models') / 'small'
-    save_checkpoint(folder, model, {'model': to_dict(model.config)}, 'An untrained model.\n')
+    save_checkpoint(folder, model, None, {'model': to_dict(model.config)}, 'An untrained model.\n')
     return folder
 
 

@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_round_trip(make_model: Callable[..., Link], tmp_path: Path) -> None:
     model = make_model(seed=3)
     config = {'model': to_dict(model.config), 'f1_threshold': 0.25}
-    save_checkpoint(tmp_path / 'deep' / 'mine', model, config, 'What it is.\n')
+    save_checkpoint(tmp_path / 'deep' / 'mine', model, None, config, 'What it is.\n')
     loaded = load_checkpoint(tmp_path / 'deep' / 'mine', 'cpu')
     assert loaded.name == 'mine' and loaded.config == config
     assert not loaded.model.training and loaded.model.config == model.config
@@ -63,7 +63,7 @@ def test_weights_saved_twice_are_the_same_file(
 ) -> None:
     config = {'model': to_dict(make_model().config)}
     for name in 'ab':
-        save_checkpoint(tmp_path / name, make_model(), config, '')
+        save_checkpoint(tmp_path / name, make_model(), None, config, '')
     assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
 
 
@@ -71,7 +71,7 @@ def test_saving_replaces_and_leaves_nothing_else(
     make_model: Callable[..., Link], copy: Path
 ) -> None:
     model = make_model(seed=9)
-    save_checkpoint(copy, model, {'model': to_dict(model.config)}, 'New.\n')
+    save_checkpoint(copy, model, None, {'model': to_dict(model.config)}, 'New.\n')
     assert (copy / 'README.md').read_text() == 'New.\n'
     assert [path.name for path in copy.parent.iterdir()] == ['copy']
     bias = load_checkpoint(copy, 'cpu').model.head.bias
@@ -83,7 +83,7 @@ def test_saving_that_fails_while_writing_leaves_the_old_one(
 ) -> None:
     before, model = contents(copy), make_model(seed=9)
     with pytest.raises(TypeError):
-        save_checkpoint(copy, model, {'model': {1, 2}}, 'New.\n')  # a set is not JSON
+        save_checkpoint(copy, model, None, {'model': {1, 2}}, 'New.\n')  # a set is not JSON
     assert contents(copy) == before
     assert [path.name for path in copy.parent.iterdir()] == ['copy']
 
@@ -97,7 +97,7 @@ def test_saving_that_fails_while_renaming_leaves_the_old_one(
     before, model = contents(copy), make_model(seed=9)
     monkeypatch.setattr(checkpoint.os, 'replace', no_space)
     with pytest.raises(OSError, match='No space'):
-        save_checkpoint(copy, model, {'model': to_dict(model.config)}, 'New.\n')
+        save_checkpoint(copy, model, None, {'model': to_dict(model.config)}, 'New.\n')
     assert copy.is_dir() and contents(copy) == before
 
 

@@ -66,7 +66,7 @@ def test_scores_are_those_of_the_model_on_the_scene_and_its_mirror_image(
     predictor = make_predictor(select=False)
     scene, other = build_scene([found], PERSON), build_scene([mirrored(found)], PERSON)
     with torch.no_grad():
-        logits = (predictor.model(scene)[-1][0] + predictor.model(other)[-1][0]) / 2
+        logits = (predictor.model(scene).logits[-1][0] + predictor.model(other).logits[-1][0]) / 2
         probabilities = logits.double().sigmoid().numpy()
     triplets = rows(predictor.predict(None, found))
     for pair, (i, j) in enumerate(scene.pairs[0].tolist()):

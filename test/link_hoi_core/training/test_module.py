@@ -71,7 +71,7 @@ def batch():
 def test_a_step_is_the_mean_focal_loss_of_the_layers_over_valid_verbs(module, batch) -> None:
     scene, targets = batch
     expected = []
-    for logits in module.model(scene):
+    for logits in module.model(scene).logits:
         entries = []
         for image, pair in ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0)):
             i, j = scene.pairs[image, pair].tolist()
