@@ -1,7 +1,7 @@
 """Typed configuration: frozen dataclasses filled from YAML and `--set a.b=c`.
 
-An unknown key is an error that names the nearest known one; a value of the wrong type says which
-type was expected.
+A file may name another one as its `base`, whose values it changes. An unknown key is an error that
+names the nearest known one; a value of the wrong type says which type was expected.
 """
 
 from __future__ import annotations
@@ -26,14 +26,9 @@ def load_configuration(cls: type[T], path: Path | str, assignments: Sequence[str
         OSError: the file cannot be read.
     """
     yaml = require('yaml', 'pip install pyyaml', 'reading a configuration')
-    try:
-        values = yaml.safe_load(Path(path).read_bytes()) or {}
-        if not isinstance(values, dict):
-            raise ValueError(f'{path} holds {values!r}, expected keys')
-        for assignment in assignments:
-            _assign(values, assignment, yaml.safe_load)
-    except yaml.YAMLError as error:
-        raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from error
+    values = _read(Path(path), yaml, ())
+    for assignment in assignments:
+        _assign(values, assignment, yaml)
     return from_dict(cls, values)
 
 
@@ -61,7 +56,35 @@ def to_dict(configuration: Any) -> dict[str, Any]:
     return asdict(configuration)
 
 
-def _assign(values: dict[str, Any], assignment: str, parse: Any) -> None:
+def _read(path: Path, yaml: types.ModuleType, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The values of a YAML file over those of its base, and of the base's base."""
+    if path.resolve() in seen:
+        raise ValueError(f'{path} is its own base')
+    try:
+        values = yaml.safe_load(path.read_bytes()) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path} is not valid YAML: {_one_line(error)}') from error
+    if not isinstance(values, dict):
+        raise ValueError(f'{path} holds {values!r}, expected keys')
+    base = values.pop('base', None)
+    if base is None:
+        return values
+    return _merge(_read(path.parent / str(base), yaml, (*seen, path.resolve())), values)
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if nested else value
+    return merged
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())
+
+
+def _assign(values: dict[str, Any], assignment: str, yaml: types.ModuleType) -> None:
     path, separator, text = assignment.partition('=')
     if not separator or not path:
         raise ValueError(f'--set {assignment}: expected key=value')
@@ -70,7 +93,10 @@ def _assign(values: dict[str, Any], assignment: str, parse: Any) -> None:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise ValueError(f'--set {assignment}: {parent} is a value, not a group of keys')
-    values[last] = parse(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f'--set {assignment}: not valid YAML: {_one_line(error)}') from error
 
 
 def _convert(expected: Any, value: Any, name: str) -> Any:

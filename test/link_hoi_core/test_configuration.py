@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -118,3 +118,35 @@ def test_every_experiment_of_the_repository_loads(path: Path) -> None:
 
 def test_there_are_experiments() -> None:
     assert 'boxes_hico' in [path.stem for path in EXPERIMENTS]
+
+
+def test_a_file_changes_its_base(file: Path, tmp_path: Path) -> None:
+    """And the base of its base; what it does not name stays."""
+    (tmp_path / 'second.yaml').write_text('base: some.yaml\ninner:\n  width: 24\n')
+    third = tmp_path / 'third.yaml'
+    third.write_text('base: second.yaml\nname: third\n')
+    found = load_configuration(Outer, third, ['inner.flag=true'])
+    assert found == Outer('third', Inner(width=24, rate=1e-3, flag=True))
+
+
+def test_a_base_that_leads_back_is_refused(file: Path) -> None:
+    file.write_text('base: some.yaml\n')
+    with pytest.raises(ValueError, match='is its own base'):
+        load_configuration(Outer, file)
+
+
+def test_the_ablation_rows_differ_in_encoder_and_decoder_only() -> None:
+    """Rows A1 to A4 of LINK Tables 6 and 7; A4 is LINK-L itself."""
+    folder = EXPERIMENTS[0].parent
+    full = load_configuration(Experiment, folder / 'link_l.yaml')
+    parts = {
+        'a1': ('plain', 'plain'),
+        'a2': ('plain', 'linking'),
+        'a3': ('geometrical', 'plain'),
+        'a4': ('geometrical', 'linking'),
+    }
+    for row, (encoder, decoder) in parts.items():
+        found = load_configuration(Experiment, folder / f'ablation_{row}.yaml')
+        model = replace(full.model, encoder=encoder, decoder=decoder)
+        assert found == replace(full, model=model)
+    assert found == full
