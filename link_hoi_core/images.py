@@ -56,6 +56,24 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     return image if image.shape[2] == 3 else image.repeat(3, axis=2)
 
 
+def as_rgb_of_size(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`as_rgb` of the image that detections were made on.
+
+    Args:
+        size: (height, width) in pixels, as the detections say.
+
+    Raises:
+        ValueError: as `as_rgb`, or the image is of another size.
+    """
+    image = as_rgb(image)
+    if image.shape[:2] != tuple(size):
+        raise ValueError(
+            f'the image has {image.shape[1]} x {image.shape[0]} pixels, its detections are of one '
+            f'of {size[1]} x {size[0]}'
+        )
+    return image
+
+
 def _eight_bits(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
