@@ -1,0 +1,228 @@
+"""The DETR family through transformers: boxes and classes decoded from a set of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from link_hoi_core.backbones.backbone import Input, prepare
+from link_hoi_core.detectors.batches import padded_batch, pixel_boxes
+from link_hoi_core.detectors.detector import Detector, Found
+from link_hoi_core.detectors.options import DetectorOptions
+from link_hoi_core.detectors.published_weights import class_names, published_state, read_checkpoint
+from link_hoi_core.hub import load_weights
+from link_hoi_core.optional import require
+from link_hoi_core.vocabulary import COCO80
+
+SCORE_THRESHOLD = 0.05  # box-score-thresh, LINK A.4
+UNUSED = 'N/A'  # what COCO's ten unused categories are called
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One of the family.
+
+    Attributes:
+        model: its class in transformers.
+        config: class names -> its full-size configuration.
+        score_exponent: lambda of the final score (spec section 6); the paper gives none for
+            Conditional DETR and RT-DETR, whose sigmoid scores are taken as they are.
+        best: how many (query, class) pairs are kept by sigmoid score; None = the best class of each
+            query by softmax, in which the last output is "no object".
+        stretched: side in pixels of the square that an image is stretched to, its values in
+            [0, 1]; None = short side 800, long side at most 1333, ImageNet's statistics.
+    """
+
+    model: str
+    config: Callable[[ModuleType, dict[int, str]], Any]
+    score_exponent: float = 1.0
+    best: int | None = 100
+    stretched: int | None = None
+
+
+def build(name: str, architecture: str, repository: str, options: DetectorOptions) -> Detector:
+    """A detector of the family, by `ARCHITECTURES`; as of `detectors.load_detector`."""
+    transformers = require('transformers', 'pip install transformers timm', name)
+    kind = ARCHITECTURES[architecture]
+    if options.weights == 'random':
+        model = _model_class(transformers, kind)(kind.config(transformers, _numbered(COCO80)))
+    elif options.weights == 'pretrained' and not repository:
+        raise ValueError(
+            f'{name} is in no hub: download the checkpoint that PViC publishes, and give that file '
+            f'as weights'
+        )
+    else:
+        model = load_weights(
+            lambda source: _load(transformers, architecture, source),
+            options.weights,
+            repository or name,
+        )
+    return Detr(name, kind, model, options)
+
+
+class Detr(Detector):
+    """A transformers model of the DETR family."""
+
+    def __init__(
+        self,
+        name: str,
+        architecture: Architecture,
+        model: nn.Module,
+        options: DetectorOptions,
+        short: int = 800,
+        long: int = 1333,
+    ) -> None:
+        """`short`, `long`: pixels of an image's sides at most, unless it is stretched."""
+        super().__init__(
+            name, options.vocabulary, options.threshold(SCORE_THRESHOLD), options.keep_unknown
+        )
+        self.score_exponent = architecture.score_exponent
+        self._architecture = architecture
+        self._model = model.to(options.device).eval().requires_grad_(False)
+        self._size = short, long
+        names = model.config.id2label
+        self._names = [names[index] for index in range(len(names))]
+        self._unused = [index for index, name in enumerate(self._names) if name == UNUSED]
+
+    @torch.inference_mode()
+    def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
+        """As of `Detector.find`; the whole batch runs at once."""
+        output = self._model(**self._inputs(images))
+        scores, labels, boxes = decode(
+            output.logits, output.pred_boxes, self._architecture.best, self._unused
+        )
+        boxes = pixel_boxes(boxes, [image.shape[:2] for image in images])
+        return [
+            Found(box.cpu().numpy(), score.cpu().numpy(), [self._names[i] for i in label.tolist()])
+            for box, score, label in zip(boxes, scores, labels)
+        ]
+
+    def _inputs(self, images: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        device, side = self._model.device, self._architecture.stretched
+        if side is None:
+            batch, mask = padded_batch(images, *self._size, device)
+            return {'pixel_values': batch, 'pixel_mask': mask}
+        wanted = Input((side, side), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 'bilinear')
+        return {'pixel_values': prepare(images, wanted, device)}
+
+
+def decode(
+    logits: Tensor, boxes: Tensor, best: int | None, unused: Sequence[int] = ()
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores (B, N), labels (B, N) and boxes (B, N, 4) of the queries' outputs.
+
+    Args:
+        logits: (B, Q, K), or (B, Q, K + 1) with "no object" last where `best` is None.
+        boxes: (B, Q, 4), any form.
+        best: as of `Architecture`; N is Q, or at most `best`, by falling score.
+        unused: classes that are never given.
+    """
+    if best is None:
+        probabilities = logits.softmax(dim=-1)[..., :-1].clone()
+        probabilities[..., unused] = 0
+        scores, labels = probabilities.max(dim=-1)
+        return scores, labels, boxes
+    probabilities = logits.sigmoid()
+    probabilities[..., unused] = 0
+    classes = logits.shape[-1]
+    flat = probabilities.flatten(1)
+    scores, places = flat.topk(min(best, flat.shape[1]), dim=1)
+    queries = (places // classes)[..., None].expand(-1, -1, 4)
+    return scores, places % classes, boxes.gather(1, queries)
+
+
+def _load(transformers: ModuleType, architecture: str, source: str) -> nn.Module:
+    """A model from a hub repository, a folder in transformers' form, or a published checkpoint."""
+    kind = ARCHITECTURES[architecture]
+    if Path(source).is_file():
+        return _load_checkpoint(transformers, architecture, source)
+    model, report = _model_class(transformers, kind).from_pretrained(
+        source, output_loading_info=True
+    )
+    check_complete(report)
+    return model
+
+
+def check_complete(report: dict[str, Any]) -> None:
+    """Raise a ValueError where transformers' loading report says that weights were missing."""
+    missing = sorted(report['missing_keys'])
+    if missing:
+        raise ValueError(f'it lacks {len(missing)} tensors, the first is {missing[0]}')
+
+
+def _load_checkpoint(transformers: ModuleType, architecture: str, file: str) -> nn.Module:
+    kind = ARCHITECTURES[architecture]
+    published = read_checkpoint(file)
+    names = class_names(published, architecture)
+    model = _model_class(transformers, kind)(kind.config(transformers, _numbered(names)))
+    model.load_state_dict(published_state(published, model.state_dict(), architecture))
+    return model
+
+
+def _model_class(transformers: ModuleType, kind: Architecture) -> type[nn.Module]:
+    if kind.model == 'HDeformableDetr':
+        from link_hoi_core.detectors.h_deformable_detr import HDeformableDetr
+
+        return HDeformableDetr
+    return getattr(transformers, kind.model)
+
+
+def _numbered(names: Sequence[str]) -> dict[int, str]:
+    return dict(enumerate(names))
+
+
+def _h_deformable_config(transformers: ModuleType, names: dict[int, str]) -> Any:
+    """Swin-L, 900 one-to-one queries, as PViC runs it (h_detr options of its docs)."""
+    swin = transformers.SwinConfig(
+        embed_dim=192,
+        depths=[2, 2, 18, 2],
+        num_heads=[6, 12, 24, 48],
+        window_size=7,
+        out_indices=[2, 3, 4],
+        drop_path_rate=0.0,
+    )
+    return transformers.DeformableDetrConfig(
+        backbone_config=swin,
+        id2label=names,
+        num_queries=900,
+        two_stage_num_proposals=900,
+        two_stage=True,
+        with_box_refine=True,
+        encoder_ffn_dim=2048,
+        decoder_ffn_dim=2048,
+        dropout=0.0,
+        tie_word_embeddings=False,  # each layer has heads of its own
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    'detr': Architecture(
+        'DetrForObjectDetection',
+        lambda library, names: library.DetrConfig(id2label=names),
+        score_exponent=2.8,
+        best=None,
+    ),
+    'conditional-detr': Architecture(
+        'ConditionalDetrForObjectDetection',
+        lambda library, names: library.ConditionalDetrConfig(id2label=names),
+    ),
+    'deformable-detr': Architecture(
+        'DeformableDetrForObjectDetection',
+        lambda library, names: library.DeformableDetrConfig(id2label=names),
+        score_exponent=1.7,
+    ),
+    'h-deformable-detr': Architecture('HDeformableDetr', _h_deformable_config, score_exponent=1.7),
+    'rt-detr': Architecture(
+        'RTDetrForObjectDetection',
+        lambda library, names: library.RTDetrConfig(id2label=names),
+        best=300,
+        stretched=640,
+    ),
+}
