@@ -17,8 +17,11 @@ from launch import LaunchContext, LaunchDescription
 
 # name -> its type, description
 PARAMETER_ARGUMENTS: dict[str, tuple[type, str]] = {
-    'detections_type': (str, 'vision_msgs, yolo_msgs or hoi'),
-    'model': (str, 'name of an embedded model, or a checkpoint folder'),
+    'detections_type': (str, 'vision_msgs, yolo_msgs or hoi; builtin where a detector is given'),
+    'detector': (str, "detector to run in the node, such as 'yolo11n'; none: a topic is read"),
+    'detector.weights': (str, "file or folder of the detector's weights"),
+    'model': (str, 'an embedded model, a checkpoint folder or a hub repository'),
+    'backbone.weights': (str, "file or folder of the weights of the model's backbone"),
     'device': (str, "'auto', 'cpu', 'cuda' or 'cuda:1'"),
     'autostart': (bool, 'whether the node configures and activates itself'),
     'use_sim_time': (bool, 'whether time comes from /clock'),
@@ -32,6 +35,8 @@ def start_node(context: LaunchContext) -> list[LifecycleNode]:
         for name, (value_type, _) in PARAMETER_ARGUMENTS.items()
         if LaunchConfiguration(name).perform(context)
     }
+    if 'detector' in given:
+        given.setdefault('detections_type', 'builtin')
     return [
         LifecycleNode(
             package='link_hoi_ros',

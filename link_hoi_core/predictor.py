@@ -12,14 +12,21 @@ from torch import Tensor
 
 from link_hoi_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from link_hoi_core.hub import upload
-from link_hoi_core.images import as_rgb
+from link_hoi_core.images import as_rgb_of_size
 from link_hoi_core.model.scene import build_scene, count_pairs, cut_by_pairs
 from link_hoi_core.model.scoring import VerbFilter, final_score, pair_prior, valid_verbs
 from link_hoi_core.ranking import choose_detections, rank_interactions
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.text_encoder import embed_texts
-from link_hoi_core.vocabulary import Vocabulary, load_vocabulary, text_embeddings
-from link_hoi_core.vocabulary.open import base_objects, base_verbs, with_objects, with_verbs
+from link_hoi_core.vocabulary import (
+    Vocabulary,
+    base_objects,
+    base_verbs,
+    load_vocabulary,
+    text_embeddings,
+    with_objects,
+    with_verbs,
+)
 
 BATCH_IMAGES = 256
 BATCH_PICTURES = 16  # images of a batch that go through a backbone
@@ -37,6 +44,7 @@ class HoiPredictor:
         needs_image: whether the model looks at pixels.
         score_threshold: interactions below it are left out; may be changed at any time.
         max_interactions: the most an image gives, best first; None = all; may be changed.
+        score_exponent: lambda, a setting of the detector; may be changed.
     """
 
     def __init__(
@@ -75,7 +83,7 @@ class HoiPredictor:
         self.score_threshold = score_threshold
         self.max_interactions = max_interactions
         self._select = select
-        self._score_exponent = score_exponent
+        self.score_exponent = score_exponent
         self._verb_filter = verb_filter
         self._device = next(self.model.parameters()).device
         self._trained = load_vocabulary(self.model.config.vocabulary)
@@ -208,14 +216,10 @@ class HoiPredictor:
             raise ValueError(
                 f'{self.model_name} looks at pixels through {name}: it needs the image'
             )
-        pictures = [as_rgb(image) for image in images]
-        for picture, found in zip(pictures, detections, strict=True):
-            if picture.shape[:2] != tuple(found.image_size):
-                raise ValueError(
-                    f'the image has {picture.shape[1]} x {picture.shape[0]} pixels, its detections '
-                    f'are of one of {found.image_size[1]} x {found.image_size[0]}'
-                )
-        return pictures
+        return [
+            as_rgb_of_size(image, found.image_size)
+            for image, found in zip(images, detections, strict=True)
+        ]
 
     @torch.inference_mode()
     def _features(self, pictures: list[np.ndarray]) -> Tensor | None:
@@ -231,7 +235,7 @@ class HoiPredictor:
         logits = self.model.infer(scene, features).float()
         prior = pair_prior(scene).unsqueeze(-1)
         verb_scores = logits.sigmoid()
-        scores = final_score(logits, prior, self._score_exponent)
+        scores = final_score(logits, prior, self.score_exponent)
         wanted = valid_verbs(scene, self._valid)
         if self._verb_filter is not None:
             wanted &= self._verb_filter.keep(scores.where(wanted, -1), prior)

@@ -23,8 +23,11 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from link_hoi_core.detectors import load_detector
+from link_hoi_core.detectors.detector import Detector
+from link_hoi_core.device import pick_device
 from link_hoi_core.drawing import draw_interactions
-from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.models import Predictor, load_predictor
 from link_hoi_core.structures import Detections
 from link_hoi_msgs.msg import HoiFrameStats, HoiTripletArray, HoiVocabulary
 from link_hoi_ros import parameters, qos
@@ -50,7 +53,9 @@ class HoiNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__('hoi_node')
         parameters.declare(self, self._parameter_overrides)
-        self._predictor: HoiPredictor | None = None
+        self._predictor: Predictor | None = None
+        self._reader: DetectionsReader | None = None
+        self._detector: Detector | None = None
         self._matcher: Matcher | None = None
         self._worker: threading.Thread | None = None
         self._inputs: list[Any] = []
@@ -118,16 +123,24 @@ class HoiNode(LifecycleNode):
 
     def _configure(self) -> None:
         parameters.check(self)
-        self._predictor = HoiPredictor.from_checkpoint(
-            self._value('model'), device=self._value('device')
+        self._predictor = load_predictor(
+            self._value('model'),
+            self._value('device'),
+            self._value('backbone.weights') or None,
+            precision=self._value('precision'),
         )
-        self._reader = DetectionsReader(self._value('detections_type'), self._predictor.vocabulary)
-        person = self._predictor.vocabulary.person
-        boxes = np.array([[10, 10, 200, 400], [100, 200, 300, 400]], np.float32)
-        self._predictor.predict(
-            np.zeros((480, 640, 3), np.uint8),
-            Detections(boxes, np.ones(2), np.full(2, person), (480, 640)),
-        )
+        vocabulary = self._predictor.vocabulary
+        if self._value('detections_type') == 'builtin':
+            self._detector = load_detector(
+                self._value('detector'),
+                vocabulary,
+                weights=self._value('detector.weights') or 'pretrained',
+                device=pick_device(self._value('device')),
+            )
+            self._predictor.score_exponent = self._detector.score_exponent
+        else:
+            self._reader = DetectionsReader(self._value('detections_type'), vocabulary)
+        self._warm_up()
         for topic, message_type, profile in (
             ('triplets', HoiTripletArray, qos.result_output()),
             ('stats', HoiFrameStats, qos.result_output()),
@@ -135,6 +148,15 @@ class HoiNode(LifecycleNode):
             ('vocabulary', HoiVocabulary, qos.latched_output()),
         ):
             self._outputs[topic] = self.create_lifecycle_publisher(message_type, topic, profile)
+
+    def _warm_up(self) -> None:
+        """Run everything once: what is wrong with a model or a GPU shows here, in words."""
+        image, size = np.zeros((480, 640, 3), np.uint8), (480, 640)
+        if self._detector is not None:
+            self._detector.detect([image])
+        boxes = np.array([[10, 10, 200, 400], [100, 200, 300, 400]], np.float32)
+        people = np.full(2, self._predictor.vocabulary.person)
+        self._predictor.predict(image, Detections(boxes, np.ones(2), people, size))
 
     def _start(self) -> None:
         predictor = self._predictor
@@ -156,7 +178,8 @@ class HoiNode(LifecycleNode):
             self._subscribe(CompressedImage, topic, self._on_image)
         else:
             self._subscribe(Image, 'image', self._on_image)
-        self._subscribe(self._reader.message_type, 'detections', self._on_detections)
+        if self._reader is not None:
+            self._subscribe(self._reader.message_type, 'detections', self._on_detections)
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
         self._inputs.append(
@@ -185,7 +208,7 @@ class HoiNode(LifecycleNode):
     def _free(self) -> None:
         while self._outputs:
             self.destroy_lifecycle_publisher(self._outputs.popitem()[1])
-        self._predictor = self._matcher = None
+        self._predictor = self._matcher = self._reader = self._detector = None
 
     # Callbacks: the executor's thread
 
@@ -194,6 +217,8 @@ class HoiNode(LifecycleNode):
         if stamp == 0:
             self.warn_once('images without a stamp (header.stamp is 0) cannot be matched')
         self._matcher.add_image(stamp, message)
+        if self._detector is not None and stamp > 0:
+            self._matcher.add_detections(stamp, None)  # the worker finds them in the image
 
     def _on_detections(self, message: Any) -> None:
         stamp = _nanoseconds(message.header)
@@ -220,12 +245,7 @@ class HoiNode(LifecycleNode):
         started = time.monotonic_ns()
         compressed = isinstance(pair.image, CompressedImage)
         pixels = compressed_to_rgb(pair.image) if compressed else image_to_rgb(pair.image)
-        width, height = self._value('detections.image_size')
-        detections, dropped = self._reader.read(
-            pair.detections, pixels.shape[:2], (height, width) if width else None
-        )
-        for cause, count in dropped.items():
-            self.warn_once(f'{cause}: {count} of {len(pair.detections.detections)} left out')
+        detections = self._detections(pair, pixels)
         converted = time.monotonic_ns()
         predictor.score_threshold = self._value('score_threshold')
         predictor.max_interactions = self._value('max_triplets')
@@ -252,6 +272,18 @@ class HoiNode(LifecycleNode):
                     )
                 )
             )
+
+    def _detections(self, pair: Pair, pixels: np.ndarray) -> Detections:
+        """What the message says, or what the node's own detector finds."""
+        if self._detector is not None:
+            return self._detector.detect([pixels])[0]
+        width, height = self._value('detections.image_size')
+        detections, dropped = self._reader.read(
+            pair.detections, pixels.shape[:2], (height, width) if width else None
+        )
+        for cause, count in dropped.items():
+            self.warn_once(f'{cause}: {count} of {len(pair.detections.detections)} left out')
+        return detections
 
     def _publish_stats(self, stats: HoiFrameStats, counts: Counts) -> None:
         """Publish the counters if they changed, with the durations of one image or with none."""

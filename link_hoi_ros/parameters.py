@@ -58,14 +58,38 @@ class Parameter:
 
 
 PARAMETERS = (
-    Parameter('model', 'boxes', 'Name of an embedded model, or a checkpoint folder.'),
+    Parameter(
+        'model',
+        'boxes',
+        "An embedded model, a checkpoint folder, a hub repository ('owner/name'), or "
+        "'clip_zero_shot'.",
+    ),
+    Parameter(
+        'backbone.weights',
+        '',
+        "File or folder with the weights of the model's backbone; '' for the published ones.",
+    ),
     Parameter('device', 'auto', "'cpu', 'cuda', 'cuda:1', or 'auto': the GPU where there is one."),
+    Parameter(
+        'precision', 'fp32', 'Of the model and its backbone.', choices=('fp32', 'bf16', 'fp16')
+    ),
     Parameter(
         'detections_type',
         'vision_msgs',
         'Type of the detections topic: vision_msgs/Detection2DArray, yolo_msgs/DetectionArray '
-        "or link_hoi_msgs/HoiDetectionArray ('hoi').",
-        choices=('vision_msgs', 'yolo_msgs', 'hoi'),
+        "or link_hoi_msgs/HoiDetectionArray ('hoi'); 'builtin' runs the parameter detector on each "
+        'image, and no topic is wanted.',
+        choices=('vision_msgs', 'yolo_msgs', 'hoi', 'builtin'),
+    ),
+    Parameter(
+        'detector',
+        '',
+        "For 'builtin': a detector's name, such as yolo11n, detr-r50 or onnx:/path/to/yolox.onnx.",
+    ),
+    Parameter(
+        'detector.weights',
+        '',
+        "File or folder with the detector's weights; '' for the published ones.",
     ),
     Parameter(
         'detections.image_size',
@@ -137,6 +161,12 @@ def check(node: Node) -> None:
             raise ValueError(
                 f'parameter {parameter.name} is {value!r}, expected one of {parameter.constraint}'
             )
+    kind, detector = (node.get_parameter(name).value for name in ('detections_type', 'detector'))
+    if (kind == 'builtin') != bool(detector):
+        raise ValueError(
+            f"parameter detector is {detector!r} and detections_type is {kind!r}: 'builtin' needs "
+            f'a detector, and no other type has one'
+        )
     size = list(node.get_parameter('detections.image_size').value)
     if size != [0, 0] and (len(size) != 2 or min(size) <= 0):
         raise ValueError(

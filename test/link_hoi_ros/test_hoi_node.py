@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip('link_hoi_msgs.msg', reason='needs ROS 2 and link_hoi_msgs')
 
+SHARED = Path(os.environ.get('LINK_HOI_SHARED', Path(__file__).parents[3] / 'shared'))
 PERSON = ['person', 0.9, 200.0, 50.0, 300.0, 400.0, '1']
 BICYCLE = ['bicycle', 0.8, 150.0, 200.0, 380.0, 460.0, '']
 RIDER = [PERSON, BICYCLE]
@@ -250,6 +253,12 @@ BAD_STARTS = {
     'type': ({'score_threshold': 'high'}, 'score_threshold'),
     'unknown': ({'score_treshold': 0.5}, "'score_treshold', did you mean score_threshold"),
     'size': ({'detections.image_size': [640]}, 'detections.image_size'),
+    'no detector': ({'detections_type': 'builtin'}, "'builtin' needs a detector"),
+    'idle detector': ({'detector': 'detr-r50'}, "'builtin' needs a detector"),
+    'no such detector': (
+        {'detections_type': 'builtin', 'detector': 'detr-r5'},
+        "unknown detector 'detr-r5': did you mean 'detr-r50'?",
+    ),
 }
 
 
@@ -280,6 +289,50 @@ def test_a_signal_ends_it_cleanly_while_frames_come(make_bench, how):
     assert bench.node.stop(how) == 0
     assert time.monotonic() < started + 10
     assert 'Traceback' not in bench.node.log()
+
+
+def test_it_runs_its_own_detector_and_a_model_that_sees_pixels(make_bench, tmp_path):
+    """One topic in, the camera's; `model` and `detector` say the rest."""
+    for package in ('onnxruntime', 'timm', 'torchvision'):
+        pytest.importorskip(package)
+    photo = SHARED / 'data' / 'images' / 'COCO_val2014_000000000294.jpg'
+    weights = SHARED / 'weights' / 'yolox_nano_coco.onnx'
+    if not (photo.is_file() and weights.is_file()):
+        pytest.skip(f'no test data in {SHARED}')
+    bench = make_bench(
+        model=str(write_pixel_checkpoint(tmp_path / 'pixels')),
+        detections_type='builtin',
+        detector=f'onnx:{weights}',
+        image_transport='compressed',
+        score_threshold=0.0,
+    )
+
+    def send() -> int:
+        bench.stamp += bench.PERIOD
+        bench.player.send('compressed', stamp=bench.stamp, data=list(photo.read_bytes()))
+        return bench.stamp
+
+    bench.wait_active(send)
+    seen = bench.triplets(send())
+    assert seen['model'] == 'pixels'
+    assert 'person' in [name for name, *_ in seen['detections']]
+    assert seen['triplets']
+    stats = bench.stats(lambda stats: stats['stamp'] == bench.stamp)
+    losses = sum(value for name, value in stats.items() if name.startswith('dropped_'))
+    assert stats['received'] == stats['processed'] + losses
+
+
+def write_pixel_checkpoint(folder: Path) -> Path:
+    """An untrained model on a small random backbone."""
+    from link_hoi_core.backbones.backbone import BackboneConfig
+    from link_hoi_core.checkpoint import build_model, save_checkpoint
+    from link_hoi_core.configuration import to_dict
+    from link_hoi_core.model.link import LinkConfig
+
+    backbone = BackboneConfig('timm:test_vit.r160_in1k', weights='random', text='minilm')
+    model, vit = build_model(LinkConfig(backbone=backbone, width=32))
+    save_checkpoint(folder, model, vit, {'model': to_dict(model.config)}, 'Untrained.\n')
+    return folder
 
 
 def test_compressed_images_are_read(make_bench):
