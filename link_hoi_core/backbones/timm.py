@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 from torch import Tensor, nn
@@ -25,22 +27,19 @@ def build(name: str, architecture: str, repository: str, config: BackboneConfig)
     timm = require('timm', 'pip install timm', f'the backbone {name}')
     known = {*timm.list_models(), *timm.list_models(pretrained=True)}
     check_name(architecture, sorted(known), 'timm model')
+    create = partial(_create, timm, architecture, config.image_size)
     if config.weights == 'random':
-        model = _create(timm, architecture)
+        model = create()
     else:
-        model = load_weights(
-            lambda source: _load(timm, architecture, source, repository), config.weights, repository
-        )
-    if config.image_size is not None and not getattr(model, 'dynamic_img_size', True):
-        model.set_input_size(img_size=config.image_size)
+        model = load_weights(partial(_load, create, repository), config.weights, repository)
     return Timm(name, model, config)
 
 
 class Timm(Backbone):
     """A timm model's last feature map, behind the model's final norm where it has one.
 
-    Vision transformers, Swin and CNNs take images of any multiple of the stride; the few others
-    (MLP mixers) only those of the size they are made for.
+    CNNs, plain vision transformers and Swin take images of any multiple of the stride; the others
+    (MaxViT, BEiT, MLP mixers) only those of the size they were built for.
     """
 
     def __init__(self, name: str, model: nn.Module, config: BackboneConfig) -> None:
@@ -65,24 +64,42 @@ class Timm(Backbone):
         )
 
     def encode_image(self, batch: Tensor) -> Tensor:
-        """Prepared images (B, 3, H, W) -> feature maps (B, C, H / stride, W / stride)."""
+        """Prepared images (B, 3, H, W) -> feature maps (B, C, H / stride, W / stride).
+
+        Raises:
+            ValueError: H or W is no multiple of the stride, or the model takes its own size only.
+        """
         self.grid(batch)
-        return self.model.forward_intermediates(
-            batch, indices=1, norm=True, intermediates_only=True
-        )[-1]
+        try:
+            return self.model.forward_intermediates(
+                batch, indices=1, norm=True, intermediates_only=True
+            )[-1]
+        except (AssertionError, RuntimeError) as error:  # how timm's models meet a foreign size
+            found, (height, width) = batch.shape[-2:], self.input.size
+            if found == (height, width):
+                raise
+            raise ValueError(
+                f'{self.name} is built for images of {width} x {height} and met one of '
+                f'{found[1]} x {found[0]}: set image_size'
+            ) from error
 
 
-def _load(timm: ModuleType, architecture: str, source: str, repository: str) -> nn.Module:
+def _load(create: Callable[..., nn.Module], repository: str, source: str) -> nn.Module:
     """Load published weights through timm, or a local file in timm's form."""
     if source == repository:
-        return _create(timm, architecture, pretrained=True)
+        return create(pretrained=True)
     file = {'file': weights_file(source, FILES)}
-    return _create(timm, architecture, pretrained=True, pretrained_cfg_overlay=file)
+    return create(pretrained=True, pretrained_cfg_overlay=file)
 
 
-def _create(timm: ModuleType, architecture: str, **options: object) -> nn.Module:
-    """Create a model without its classifier, that takes images of any size where it can."""
-    try:
-        return timm.create_model(architecture, num_classes=0, dynamic_img_size=True, **options)
-    except TypeError:  # of a family without this option, as CNNs are
-        return timm.create_model(architecture, num_classes=0, **options)
+def _create(timm: ModuleType, architecture: str, size: int | None, **options: object) -> nn.Module:
+    """Create a model without its classifier, for images of any size or else of this one.
+
+    Each family has its own options, and calls those of others a TypeError.
+    """
+    for choice in ({'dynamic_img_size': True}, {'img_size': size} if size else {}):
+        try:
+            return timm.create_model(architecture, num_classes=0, **choice, **options)
+        except TypeError:
+            pass
+    return timm.create_model(architecture, num_classes=0, **options)
