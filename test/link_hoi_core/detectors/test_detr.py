@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from link_hoi_core.detectors.batches import fitted, padded_batch, pixel_boxes
+from link_hoi_core.detectors.detector import Found
 from link_hoi_core.detectors.detr import ARCHITECTURES, Detr, build, decode
 from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.vocabulary import COCO80, load_vocabulary
@@ -86,7 +87,7 @@ def tiny_model(architecture: str) -> torch.nn.Module:
         model = getattr(transformers, f'{kind}ForObjectDetection')(config)
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.ndim == 2 and re.search('class|bbox|query_position|content', name):
+            if weight.ndim == 2 and re.search('class|query_position|content', name):
                 weight.normal_(std=0.5)
     return model.eval()
 
@@ -195,8 +196,14 @@ def test_a_batch_gives_what_single_images_give(detector: Detr) -> None:
     for image, expected in zip(images, together):
         (alone,) = detector.find([image], [''])
         np.testing.assert_allclose(alone.scores, expected.scores, atol=1e-5)
-        np.testing.assert_allclose(alone.boxes, expected.boxes, atol=1e-2)
-        assert alone.names == expected.names
+        distances = np.abs(_rows(alone)[:, None] - _rows(expected)[None]).max(axis=2)
+        assert max(distances.min(axis=0).max(), distances.min(axis=1).max()) < 1e-2
+
+
+def _rows(found: Found) -> np.ndarray:
+    """Boxes with scores and classes (N, 6): ties of scores have no order."""
+    classes = [COCO80.index(name) for name in found.names]
+    return np.column_stack((found.boxes, found.scores * 100, classes))
 
 
 def test_padding_is_zero_and_masked(models: dict[str, torch.nn.Module]) -> None:
@@ -206,7 +213,7 @@ def test_padding_is_zero_and_masked(models: dict[str, torch.nn.Module]) -> None:
     for row, (image, (height, width)) in enumerate(zip(images, [(80, 120), (120, 80)])):
         (alone,), _ = padded_batch([image], 80, 200, device)
         assert torch.equal(batch[row, :, :height, :width], alone)
-        assert batch[row].abs().sum() == alone.abs().sum()
+        assert not (batch[row] * (1 - mask[row])).any()
         assert mask[row, :height, :width].all()
         assert mask[row].sum() == height * width
 
@@ -225,9 +232,11 @@ def test_no_image_gives_no_detections(detector: Detr) -> None:
 
 @pytest.mark.parametrize('size', [(1, 1), (2, 300), (300, 2)])
 def test_an_image_of_hardly_any_pixels_is_no_trouble(detector: Detr, size: tuple[int, int]) -> None:
+    (raw,) = detector.find(photos([size]), [''])
+    assert np.isfinite(raw.boxes).all()
+    assert np.isfinite(raw.scores).all()
     (found,) = detector.detect(photos([size]))
     assert found.image_size == size
-    assert np.isfinite(found.boxes).all()
 
 
 def test_the_exponent_is_that_of_the_architecture(models: dict[str, torch.nn.Module]) -> None:
