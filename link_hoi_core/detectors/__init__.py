@@ -15,6 +15,10 @@ from link_hoi_core.vocabulary.vocabulary import Vocabulary, check_name
 __all__ = ['DETECTORS', 'Detector', 'DetectorOptions', 'Found', 'Row', 'load_detector']
 
 
+_YOLO = 'https://github.com/ultralytics/assets/releases/download/v8.4.0'
+_TORCHVISION = 'https://download.pytorch.org/models'
+
+
 @dataclass(frozen=True)
 class Row:
     """A named detector.
@@ -22,7 +26,7 @@ class Row:
     Attributes:
         family: the module of this package that builds it.
         architecture: its name in the family's library; a file, where it is one.
-        repository: where its published weights are, by the family's way of naming them.
+        repository: where its published weights are: a hub repository, or an address; '' = nowhere.
         about: what it is, in one line.
     """
 
@@ -36,7 +40,7 @@ def _yolo(version: str, name: str) -> dict[str, Row]:
     """The five sizes of a version of YOLO."""
     return {
         f'{version}{size}': Row(
-            'ultralytics', f'{version}{size}', f'{version}{size}.pt', f'{name}, size {size}'
+            'ultralytics', f'{version}{size}', f'{_YOLO}/{version}{size}.pt', f'{name}, size {size}'
         )
         for size in 'nsmlx'
     }
@@ -44,7 +48,8 @@ def _yolo(version: str, name: str) -> dict[str, Row]:
 
 def _yolo_world(size: str) -> Row:
     model = f'yolov8{size}-worldv2'
-    return Row('ultralytics', model, f'{model}.pt', f'YOLO-World, size {size}: finds any words')
+    about = f'YOLO-World, size {size}: finds any words'
+    return Row('ultralytics', model, f'{_YOLO}/{model}.pt', about)
 
 
 def _qwen(size: str) -> Row:
@@ -79,11 +84,13 @@ DETECTORS: dict[str, Row] = {
         'OWLv2 with a ViT-B/16: finds any words',
     ),
     'faster-rcnn-r50': Row(
-        *('torchvision', 'fasterrcnn_resnet50_fpn', 'COCO_V1'),
+        *('torchvision', 'fasterrcnn_resnet50_fpn'),
+        f'{_TORCHVISION}/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth',
         'Faster R-CNN with a ResNet-50 and a feature pyramid',
     ),
     'faster-rcnn-r50-v2': Row(
-        *('torchvision', 'fasterrcnn_resnet50_fpn_v2', 'COCO_V1'),
+        *('torchvision', 'fasterrcnn_resnet50_fpn_v2'),
+        f'{_TORCHVISION}/fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth',
         'Faster R-CNN with a ResNet-50 and a feature pyramid, trained longer',
     ),
     **_yolo('yolov8', 'YOLOv8'),
@@ -96,7 +103,7 @@ DETECTORS: dict[str, Row] = {
 #: Detectors that are a file, asked for as 'onnx:FILE'.
 FILES: dict[str, tuple[str, str]] = {
     'onnx': ('onnx', 'a YOLOX or YOLO network in onnxruntime'),
-    'ultralytics': ('ultralytics', 'a YOLO of ultralytics, whose loader unpickles: trust the file'),
+    'ultralytics': ('ultralytics', 'a YOLO of ultralytics; load files that you trust'),
     'recorded': ('recorded', 'detections that were recorded as JSON'),
     'ground-truth': ('recorded', "HICO-DET's annotated boxes, score 1"),
 }
@@ -142,6 +149,6 @@ def find_row(name: str) -> Row:
         kind, file = next(endings, ''), name
     if kind:
         family, about = FILES[kind]
-        return Row(family, file, kind, about)
+        return Row(family, file, '', about)
     check_name(name, (*DETECTORS, *(f'{kind}:FILE' for kind in FILES)), 'detector')
     return DETECTORS[name]

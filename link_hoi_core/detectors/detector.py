@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,3 +106,16 @@ class Detector(ABC):
             index = self.vocabulary.object_index(name)
             self._labels[name] = -1 if index is None else index
         return self._labels[name]
+
+
+def find_by_size(
+    images: Sequence[np.ndarray], find: Callable[[list[np.ndarray]], list[Found]]
+) -> list[Found]:
+    """Run `find` on the images of each size at once, so that none is padded to another's size."""
+    rows_of: dict[tuple[int, ...], list[int]] = {}
+    for row, image in enumerate(images):
+        rows_of.setdefault(image.shape, []).append(row)
+    found: dict[int, Found] = {}
+    for rows in rows_of.values():
+        found.update(zip(rows, find([images[row] for row in rows])))
+    return [found[row] for row in range(len(images))]

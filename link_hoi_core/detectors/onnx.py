@@ -221,11 +221,16 @@ def _open(file: Path, device: str) -> Any:
     wanted = ['CUDAExecutionProvider'] if device == 'cuda' else []
     known = onnxruntime.get_available_providers()
     providers = [name for name in (*wanted, 'CPUExecutionProvider') if name in known]
-    state = onnxruntime.capi.onnxruntime_pybind11_state
     try:
         return onnxruntime.InferenceSession(str(file), providers=providers)
-    except (state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.NotImplemented) as error:
+    except _load_errors(onnxruntime) as error:
         raise ValueError(f'{file} is no network that onnxruntime can run: {error}') from error
+
+
+def _load_errors(onnxruntime: Any) -> tuple[type[Exception], ...]:
+    """What onnxruntime raises of a file; its errors have no common ancestor of their own."""
+    names = ('Fail', 'InvalidArgument', 'InvalidGraph', 'InvalidProtobuf', 'NotImplemented')
+    return tuple(getattr(onnxruntime.capi.onnxruntime_pybind11_state, name) for name in names)
 
 
 def _input_size(shape: Sequence[int | str | None], file: Path) -> tuple[int, int]:
