@@ -40,7 +40,8 @@ class ClipZeroShot:
     The verb scores of a pair are probabilities: over the valid verbs of its object they sum to 1.
 
     Attributes:
-        vocabulary, model_name, score_threshold, max_interactions: as of `HoiPredictor`.
+        vocabulary, model_name, score_threshold, max_interactions, score_exponent: as of
+            `HoiPredictor`.
         checkpoint_sha256: the fingerprint of the backbone's weights.
         needs_image: it does.
     """
@@ -64,7 +65,7 @@ class ClipZeroShot:
             vocabulary: None = that of `boxes`, else HICO-DET's.
             boxes: its verb scores are multiplied with these. Give it the same `select` and no
                 threshold or limit: a triplet that it leaves out scores 0 here.
-            select, score_exponent: as of `HoiPredictor`.
+            select: as of `HoiPredictor`.
 
         Raises:
             ValueError: the backbone has no text side, or `boxes` has another vocabulary.
@@ -81,13 +82,13 @@ class ClipZeroShot:
         self.vocabulary = self._base = vocabulary
         self.model_name = f'clip_zero_shot:{backbone.name}'
         if boxes is not None:
-            self.model_name += f'*{boxes.model_name}'
+            self.model_name += f'+{boxes.model_name}'
         self.checkpoint_sha256 = fingerprint(backbone)
         self.score_threshold = score_threshold
         self.max_interactions = max_interactions
         self._boxes = boxes
         self._select = select
-        self._score_exponent = score_exponent
+        self.score_exponent = score_exponent
         self._verbs: Sequence[str] | None = None
         self._objects: Sequence[str] | None = None
         self._texts: dict[int, Tensor] = {}
@@ -215,7 +216,7 @@ class ClipZeroShot:
         self, found: Detections, rows: np.ndarray, pairs: np.ndarray, verb_scores: np.ndarray
     ) -> Interactions:
         prior = found.scores[pairs].prod(axis=1, keepdims=True)
-        scores = verb_scores * prior**self._score_exponent
+        scores = verb_scores * prior**self.score_exponent
         valid = self.vocabulary.valid[found.labels[pairs[:, 1]]]
         wanted = valid & (scores >= self.score_threshold)
         return rank_interactions(rows[pairs], verb_scores, scores, wanted, self.max_interactions)

@@ -41,6 +41,11 @@ def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:
     content = (json.dumps(value, indent=indent) + '\n').encode()
     if path.suffix == '.gz':
         content = gzip.compress(content, compresslevel=6)
+    write_whole(path, content)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it."""
     partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
     try:
         partial.write_bytes(content)

@@ -1,0 +1,229 @@
+"""Triplets of pictures: `python -m link_hoi_core.predict IMAGE... --detector NAME --output DIR`.
+
+Of each picture it writes the detections and triplets as JSON, and the picture with the best of them
+drawn in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from link_hoi_core.clip_zero_shot import ClipZeroShot
+from link_hoi_core.data.json_files import write_json, write_whole
+from link_hoi_core.detectors import Detector, load_detector
+from link_hoi_core.device import pick_device
+from link_hoi_core.drawing import draw_interactions
+from link_hoi_core.images import read_image
+from link_hoi_core.models import load_model
+from link_hoi_core.optional import require
+from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.structures import Detections, Interactions
+from link_hoi_core.vocabulary import Vocabulary
+
+PICTURES = {'.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
+MOST_NAMES = 10  # of unknown objects, in the last line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        0; 1 if a picture was left out, after one sentence on each; 2 if nothing could be done,
+        after one sentence.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f'predict: {error}', file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='python -m link_hoi_core.predict', description=__doc__)
+    parser.add_argument('images', nargs='+', type=Path, metavar='IMAGE', help='picture or folder')
+    parser.add_argument(
+        '--detector', required=True, help='name, or onnx:FILE, recorded:FILE ... (see README)'
+    )
+    parser.add_argument('--detector-weights', metavar='PATH', help='default: the published ones')
+    parser.add_argument(
+        '--model',
+        default='boxes',
+        help='checkpoint folder, hub repository or embedded name (default: boxes); or '
+        'clip_zero_shot[:BACKBONE][+CHECKPOINT], which needs no checkpoint',
+    )
+    parser.add_argument('--backbone-weights', metavar='PATH', help='default: the published ones')
+    parser.add_argument(
+        '--verbs', type=_words, metavar='"RIDE, HOLD"', help="any words, in place of the model's"
+    )
+    parser.add_argument(
+        '--objects', type=_words, metavar='"CUP, ROBOT ARM"', help='any words, likewise'
+    )
+    parser.add_argument('--score-threshold', type=float, default=0.2, help='default: 0.2')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
+    parser.add_argument('--output', type=Path, required=True, metavar='DIR', help='is made')
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    pictures = name_results(list_pictures(options.images))
+    if any(path.parent.resolve() == options.output.resolve() for path in pictures):
+        raise ValueError(f'{options.output} holds the pictures themselves: choose another folder')
+    predictor = _load_predictor(options)
+    detector = _load_detector(options, predictor.vocabulary)
+    predictor.score_exponent = detector.score_exponent
+    options.output.mkdir(parents=True, exist_ok=True)
+    left_out = 0
+    for path, name in pictures.items():
+        try:
+            image = read_image(path)
+            (detections,) = detector.detect([image], [str(path)])
+            triplets = predictor.predict(image, detections)
+        except (ValueError, OSError) as error:
+            print(f'predict: {path.name} left out: {error}', file=sys.stderr)
+            left_out += 1
+            continue
+        suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
+        drawn = draw_interactions(image, detections, triplets, predictor.vocabulary)
+        write_picture(options.output / f'{name}{suffix}', drawn)
+        result = describe(path.name, detections, triplets, predictor.vocabulary)
+        result |= {'model': predictor.model_name, 'detector': detector.name}
+        write_json(options.output / f'{name}.json', result, indent=2)
+        print(_account(path.name, result), flush=True)
+    print(_summary(len(pictures) - left_out, options.output, detector.unknown))
+    return 1 if left_out else 0
+
+
+def _load_predictor(options: argparse.Namespace) -> HoiPredictor | ClipZeroShot:
+    if not 0 <= options.score_threshold <= 1:
+        raise ValueError(f'--score-threshold is {options.score_threshold}, expected 0 to 1')
+    predictor = load_model(
+        options.model,
+        options.device,
+        options.backbone_weights,
+        score_threshold=options.score_threshold,
+    )
+    if options.verbs is not None:
+        predictor.set_verbs(options.verbs)
+    if options.objects is not None:
+        predictor.set_objects(options.objects)
+    return predictor
+
+
+def _load_detector(options: argparse.Namespace, vocabulary: Vocabulary) -> Detector:
+    chosen: dict[str, Any] = {'device': pick_device(options.device)}
+    if options.detector_weights is not None:
+        chosen['weights'] = options.detector_weights
+    return load_detector(options.detector, vocabulary, **chosen)
+
+
+def list_pictures(paths: Sequence[Path]) -> list[Path]:
+    """The files among `paths`, and the picture files of the folders by name; each once.
+
+    Raises:
+        ValueError: a folder has no picture.
+    """
+    pictures: dict[Path, None] = {}
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+            if not found:
+                raise ValueError(f'{path} has no picture ({", ".join(sorted(PICTURES))})')
+        pictures |= dict.fromkeys(found)
+    return list(pictures)
+
+
+def name_results(pictures: Sequence[Path]) -> dict[Path, str]:
+    """What each picture's results are called: its stem, or 'stem_2' where that is taken."""
+    names: dict[Path, str] = {}
+    for path in pictures:
+        name, count = path.stem, 1
+        while name in names.values():
+            count += 1
+            name = f'{path.stem}_{count}'
+        names[path] = name
+    return names
+
+
+def describe(
+    file_name: str, detections: Detections, triplets: Interactions, vocabulary: Vocabulary
+) -> dict[str, Any]:
+    """What was found in a picture, in plain names and numbers; boxes are xyxy in pixels."""
+    height, width = detections.image_size
+    names = [
+        vocabulary.objects[label] if label >= 0 else detections.names[i]
+        for i, label in enumerate(detections.labels)
+    ]
+    return {
+        'file_name': file_name,
+        'width': width,
+        'height': height,
+        'detections': [
+            {'name': name, 'score': round(score, 4), 'box': [round(x, 2) for x in box]}
+            for name, score, box in zip(
+                names, detections.scores.tolist(), detections.boxes.tolist()
+            )
+        ],
+        'triplets': [
+            {
+                'human': human,
+                'object': object_,
+                'verb': vocabulary.verbs[verb],
+                'object_name': names[object_],
+                'score': round(score, 4),
+                'verb_score': round(verb_score, 4),
+            }
+            for human, object_, verb, score, verb_score in zip(
+                triplets.human.tolist(),
+                triplets.object.tolist(),
+                triplets.verb.tolist(),
+                triplets.score.tolist(),
+                triplets.verb_score.tolist(),
+            )
+        ],
+    }
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB as .jpg or .png, never half."""
+    pil = require('PIL.Image', 'pip install pillow', 'writing pictures')
+    content = io.BytesIO()
+    kind = {'.jpg': 'JPEG', '.png': 'PNG'}[path.suffix]
+    pil.fromarray(image).save(content, kind, quality=95)
+    write_whole(path, content.getvalue())
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(',')]
+
+
+def _account(name: str, result: dict[str, Any]) -> str:
+    """One picture's line."""
+    found = f'{name}: detections {len(result["detections"])}, triplets {len(result["triplets"])}'
+    if not result['triplets']:
+        return found
+    best = result['triplets'][0]
+    return f'{found}, best {best["verb"]} {best["object_name"]} {best["score"]:.2f}'
+
+
+def _summary(written: int, output: Path, unknown: Counter[str]) -> str:
+    """The last line."""
+    lines = f'Pictures with their triplets in {output}: {written}'
+    if unknown:
+        names = [f'{name} ({count})' for name, count in unknown.most_common(MOST_NAMES)]
+        names += ['...'] * (len(unknown) > MOST_NAMES)
+        lines += f'\nObjects outside the vocabulary, which take no part: {", ".join(names)}'
+    return lines
+
+
+if __name__ == '__main__':
+    sys.exit(main())
