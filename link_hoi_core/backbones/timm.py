@@ -32,6 +32,9 @@ def build(name: str, architecture: str, repository: str, config: BackboneConfig)
         model = create()
     else:
         model = load_weights(partial(_load, create, repository), config.weights, repository)
+    if not hasattr(model, 'forward_intermediates'):
+        raise ValueError(f'{name} gives no feature map in timm {timm.__version__}')
+    model.prune_intermediate_layers(indices=1)  # what comes after the map is not needed
     return Timm(name, model, config)
 
 
@@ -45,8 +48,6 @@ class Timm(Backbone):
     def __init__(self, name: str, model: nn.Module, config: BackboneConfig) -> None:
         """Wrap an already made timm model; of `config` it takes the input's size and statistics."""
         super().__init__()
-        if not hasattr(model, 'forward_intermediates'):
-            raise ValueError(f'{name} gives no feature map in this version of timm')
         last = model.feature_info[-1]
         data = require('timm.data', 'pip install timm', f'the backbone {name}')
         wanted = data.resolve_model_data_config(model)
@@ -93,13 +94,14 @@ def _load(create: Callable[..., nn.Module], repository: str, source: str) -> nn.
 
 
 def _create(timm: ModuleType, architecture: str, size: int | None, **options: object) -> nn.Module:
-    """Create a model without its classifier, for images of any size or else of this one.
+    """Create a model for images of any size or else of this one.
 
-    Each family has its own options, and calls those of others a TypeError.
+    Each family has its own options, and calls those of others a TypeError. The classifier stays, as
+    timm would load anything into a model without one.
     """
     for choice in ({'dynamic_img_size': True}, {'img_size': size} if size else {}):
         try:
-            return timm.create_model(architecture, num_classes=0, **choice, **options)
+            return timm.create_model(architecture, **choice, **options)
         except TypeError:
             pass
-    return timm.create_model(architecture, num_classes=0, **options)
+    return timm.create_model(architecture, **options)
