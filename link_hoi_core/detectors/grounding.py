@@ -1,0 +1,271 @@
+"""Detectors of any words through transformers: Grounding DINO and OWLv2."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from link_hoi_core.backbones.backbone import Input, prepare
+from link_hoi_core.detectors.batches import padded_batch, pixel_boxes
+from link_hoi_core.detectors.detector import Detector, Found
+from link_hoi_core.detectors.detr import check_complete
+from link_hoi_core.detectors.options import DetectorOptions
+from link_hoi_core.hub import load_weights
+from link_hoi_core.optional import require
+
+BOX_THRESHOLD, TEXT_THRESHOLD = 0.35, 0.25  # of Grounding DINO, LINK A.11
+OWL_THRESHOLD = 0.1
+OWL_PROMPT = 'a photo of a {}'
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def build(name: str, architecture: str, repository: str, options: DetectorOptions) -> Detector:
+    """A detector 'grounding-dino' or 'owlv2'; as of `detectors.load_detector`.
+
+    Random weights still read texts with the published tokenizer, which is a download.
+    """
+    transformers = require('transformers', 'pip install transformers', name)
+    kind, class_name = _ARCHITECTURES[architecture]
+    model_class = getattr(transformers, class_name)
+    if options.weights == 'random':
+        tokenizer = load_weights(
+            transformers.AutoTokenizer.from_pretrained, 'pretrained', repository
+        )
+        model = model_class(_CONFIGURATIONS[name](transformers))
+    else:
+        model, tokenizer = load_weights(
+            lambda source: _load(transformers, model_class, source), options.weights, repository
+        )
+    return kind(name, model, tokenizer, options)
+
+
+class OpenVocabularyDetector(Detector):
+    """Looks for whatever it is told to.
+
+    Attributes:
+        words: what it looks for now.
+    """
+
+    words: tuple[str, ...]
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        tokenizer: Callable[..., Any],
+        options: DetectorOptions,
+        threshold: float,
+    ) -> None:
+        super().__init__(
+            name, options.vocabulary, options.threshold(threshold), options.keep_unknown
+        )
+        self._model = model.to(options.device).eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self.set_words(options.searched_words())
+
+    def set_words(self, words: Sequence[str]) -> None:
+        """Look for these from now on; underscores are spaces to it.
+
+        Raises:
+            ValueError: there is no word, or one has nothing to read; the old ones stay.
+        """
+        if isinstance(words, str) or not words:
+            raise ValueError(f'words to look for are {words!r}, expected at least one in a list')
+        for word in words:
+            if not re.search(r'\w', word.replace('_', ' ')):
+                raise ValueError(f'{word!r} is among the words to look for, expected words')
+        self._read(words)
+        self.words = tuple(words)
+
+    @abstractmethod
+    def _read(self, words: Sequence[str]) -> None:
+        """Turn words into what the network takes."""
+
+
+class GroundingDino(OpenVocabularyDetector):
+    """Grounding DINO (Liu et al. 2024): boxes whose queries answer to tokens of a prompt.
+
+    A prompt is 'person . bicycle .'; words that do not fit into one are asked for in several.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        tokenizer: Callable[..., Any],
+        options: DetectorOptions,
+        short: int = 800,
+        long: int = 1333,
+    ) -> None:
+        """`short`, `long`: pixels of an image's sides at most."""
+        self._size = short, long
+        super().__init__(name, model, tokenizer, options, BOX_THRESHOLD)
+
+    @torch.inference_mode()
+    def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
+        """As of `Detector.find`; one run of the network a prompt."""
+        batch, mask = padded_batch(images, *self._size, self._model.device)
+        sizes = [image.shape[:2] for image in images]
+        passes = []
+        for tokens, spans in self._prompts:
+            ids = torch.tensor(tokens, device=batch.device).expand(len(images), -1)
+            output = self._model(pixel_values=batch, pixel_mask=mask, input_ids=ids)
+            scores, words = decode_tokens(output.logits, spans)
+            passes.append((scores, words, pixel_boxes(output.pred_boxes, sizes)))
+        return [self._found(passes, row) for row in range(len(images))]
+
+    def _found(self, passes: Sequence[tuple[Tensor, Tensor, Tensor]], row: int) -> Found:
+        """Every prompt's boxes of one image, together."""
+        kept = [words[row] >= 0 for _, words, _ in passes]
+        scores, words, boxes = (
+            torch.cat([part[row][keep] for part, keep in zip(parts, kept)]).cpu()
+            for parts in zip(*passes)
+        )
+        return Found(boxes.numpy(), scores.numpy(), [self.words[word] for word in words.tolist()])
+
+    def _read(self, words: Sequence[str]) -> None:
+        phrases = [re.sub(r'[._?\s]+', ' ', word).strip().lower() for word in words]
+        ids = [self._tokenizer(phrase, add_special_tokens=False)['input_ids'] for phrase in phrases]
+        start, end, stop = self._tokenizer.convert_tokens_to_ids(['[CLS]', '[SEP]', '.'])
+        self._prompts = prompts(ids, start, end, stop, self._model.config.max_text_len)
+
+
+#: Token ids of a prompt, and (word, first token, token after the last) of each word in it.
+Prompt = tuple[list[int], list[tuple[int, int, int]]]
+
+
+def prompts(
+    words: Sequence[Sequence[int]], start: int, end: int, stop: int, longest: int
+) -> list[Prompt]:
+    """Words' token ids as prompts 'START word STOP word STOP END' of at most `longest` tokens.
+
+    Raises:
+        ValueError: one word alone is too long.
+    """
+    made: list[Prompt] = []
+    for index, word in enumerate(words):
+        if len(word) + 3 > longest:
+            raise ValueError(
+                f'word {index} to look for has {len(word)} tokens, expected at most {longest - 3}'
+            )
+        if not made or len(made[-1][0]) + len(word) + 2 > longest:
+            made.append(([start], []))
+        tokens, spans = made[-1]
+        spans.append((index, len(tokens), len(tokens) + len(word)))
+        tokens += [*word, stop]
+    return [([*tokens, end], spans) for tokens, spans in made]
+
+
+def decode_tokens(logits: Tensor, spans: Sequence[tuple[int, int, int]]) -> tuple[Tensor, Tensor]:
+    """Scores (B, Q) of queries and the word (B, Q) that each stands for, -1 for none.
+
+    A query's score is that of its best token, as published. It stands for the one word whose
+    tokens score best, never for parts of two, if those reach TEXT_THRESHOLD.
+
+    Args:
+        logits: (B, Q, T), -inf beyond the prompt.
+        spans: as of `Prompt`.
+    """
+    of_words = torch.stack(
+        [logits[..., first:after].amax(dim=-1) for _, first, after in spans], dim=-1
+    )
+    best, place = of_words.max(dim=-1)
+    words = torch.tensor([word for word, _, _ in spans], device=logits.device)[place]
+    return logits.amax(dim=-1).sigmoid(), words.where(best.sigmoid() >= TEXT_THRESHOLD, -1)
+
+
+class Owl(OpenVocabularyDetector):
+    """OWLv2 (Minderer et al. 2023): each patch predicts a box, and is compared with texts."""
+
+    def __init__(
+        self, name: str, model: nn.Module, tokenizer: Callable[..., Any], options: DetectorOptions
+    ) -> None:
+        super().__init__(name, model, tokenizer, options, OWL_THRESHOLD)
+        side = model.config.vision_config.image_size
+        self._input = Input((side, side), CLIP_MEAN, CLIP_STD, 'bilinear')
+
+    @torch.inference_mode()
+    def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
+        """As of `Detector.find`; texts were embedded by `set_words`."""
+        batch = prepare([_squared(image) for image in images], self._input, self._model.device)
+        patches, _ = self._model.image_embedder(batch)
+        features = patches.flatten(1, 2)
+        texts = self._texts.expand(len(images), -1, -1)
+        logits, _ = self._model.class_predictor(features, texts)
+        best, words = logits.max(dim=-1)
+        sides = [(max(image.shape[:2]),) * 2 for image in images]
+        boxes = pixel_boxes(self._model.box_predictor(features, patches), sides)
+        return [
+            Found(box.cpu().numpy(), score.cpu().numpy(), [self.words[i] for i in word.tolist()])
+            for box, score, word in zip(boxes, best.sigmoid(), words)
+        ]
+
+    @torch.inference_mode()
+    def _read(self, words: Sequence[str]) -> None:
+        tokens = self._tokenizer(
+            [OWL_PROMPT.format(word.replace('_', ' ')) for word in words],
+            padding='max_length',
+            truncation=True,
+            max_length=self._model.config.text_config.max_position_embeddings,
+            return_tensors='pt',
+        ).to(self._model.device)
+        embeddings = self._model.owlv2.get_text_features(
+            input_ids=tokens['input_ids'], attention_mask=tokens['attention_mask']
+        )
+        self._texts = nn.functional.normalize(embeddings.pooler_output, dim=-1)
+
+
+def _squared(image: np.ndarray) -> np.ndarray:
+    """The image with black at its right or bottom."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    return np.pad(image, ((0, side - height), (0, side - width), (0, 0)))
+
+
+def _load(transformers: ModuleType, model_class: Any, source: str) -> tuple[nn.Module, Any]:
+    model, report = model_class.from_pretrained(source, output_loading_info=True)
+    check_complete(report)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    known, read = len(tokenizer), model.config.text_config.vocab_size
+    if known < read:  # where there is no tokenizer's file, the library makes an empty one
+        raise ValueError(f'its tokenizer knows {known} tokens, its network {read}')
+    return model, tokenizer
+
+
+def _grounding_dino_t(transformers: ModuleType) -> Any:
+    swin = transformers.SwinConfig(out_indices=[2, 3, 4])
+    return transformers.GroundingDinoConfig(backbone_config=swin)
+
+
+def _grounding_dino_b(transformers: ModuleType) -> Any:
+    swin = transformers.SwinConfig(
+        embed_dim=128,
+        depths=[2, 2, 18, 2],
+        num_heads=[4, 8, 16, 32],
+        window_size=12,
+        image_size=384,
+        out_indices=[2, 3, 4],
+    )
+    return transformers.GroundingDinoConfig(backbone_config=swin)
+
+
+def _owlv2_b16(transformers: ModuleType) -> Any:
+    return transformers.Owlv2Config(vision_config={'image_size': 960})
+
+
+_ARCHITECTURES: dict[str, tuple[Callable[..., Detector], str]] = {
+    'grounding-dino': (GroundingDino, 'GroundingDinoForObjectDetection'),
+    'owlv2': (Owl, 'Owlv2ForObjectDetection'),
+}
+_CONFIGURATIONS: dict[str, Callable[[ModuleType], Any]] = {
+    'grounding-dino-t': _grounding_dino_t,
+    'grounding-dino-b': _grounding_dino_b,
+    'owlv2-b16': _owlv2_b16,
+}
