@@ -24,7 +24,7 @@ def read_image(path: str | Path) -> np.ndarray:
     try:
         with pil.open(path) as picture:
             upright = operations.exif_transpose(picture)
-            if upright.mode in ('P', 'CMYK', 'YCbCr', 'LAB', 'HSV'):
+            if upright.mode in ('P', 'PA', 'LA', 'CMYK', 'YCbCr', 'LAB', 'HSV'):
                 upright = upright.convert('RGB')
             pixels = np.array(upright)
     except (OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:

@@ -157,10 +157,10 @@ def choose_input(
     """
     side = config.image_size or size // stride * stride
     if side % stride:
-        below = side // stride * stride
+        near = max(side // stride, 1) * stride
         raise ValueError(
             f'image_size is {side}, but {config.name} takes multiples of {stride}, such as '
-            f'{below or stride} or {below + stride}'
+            f'{near} or {near + stride}'
         )
     if config.statistics == 'imagenet':
         mean, std = IMAGENET_MEAN, IMAGENET_STD
@@ -180,7 +180,8 @@ def prepare(
 
 
 def _prepare_one(image: np.ndarray, wanted: Input, device: torch.device | str) -> Tensor:
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+    # A copy, as torch takes neither mirrored arrays nor the read-only ones of messages.
+    pixels = torch.from_numpy(np.array(image, order='C')).to(device)
     pixels = pixels.permute(2, 0, 1)[None].float() / 255
     small = functional.interpolate(
         pixels, wanted.size, mode=wanted.interpolation, align_corners=False, antialias=True
