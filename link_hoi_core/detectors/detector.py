@@ -76,11 +76,18 @@ class Detector(ABC):
         Returns:
             one a image: boxes cut at its border, at least a pixel wide and high, scores of
             `score_threshold` and more, labels of the vocabulary, `names` in the detector's words.
+
+        Raises:
+            ValueError: an image is none, there are not as many file names as images, or the
+                network gives NaN.
         """
         pictures = [as_rgb(image) for image in images]
         if not pictures:
             return []
-        found = self.find(pictures, files or [''] * len(pictures))
+        files = [''] * len(pictures) if files is None else files
+        if len(files) != len(pictures):
+            raise ValueError(f'{len(files)} file names for {len(pictures)} images')
+        found = self.find(pictures, files)
         return [self._finish(one, image.shape[:2]) for one, image in zip(found, pictures)]
 
     def _finish(self, found: Found, size: tuple[int, int]) -> Detections:
@@ -88,10 +95,10 @@ class Detector(ABC):
         boxes = np.asarray(found.boxes, np.float32).reshape(-1, 4)
         boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
         scores = np.asarray(found.scores, np.float32).clip(0, 1)
+        if np.isnan(boxes).any() or np.isnan(scores).any():
+            raise ValueError(f'{self.name} gives NaN boxes or scores: its weights may be damaged')
         labels = np.array([self._label(name) for name in found.names], np.int64)
-        # An image may itself be smaller than the least side.
-        least = np.minimum(LEAST_SIDE, (width, height))
-        kept = ((boxes[:, 2:] - boxes[:, :2]) >= least).all(axis=1)
+        kept = ((boxes[:, 2:] - boxes[:, :2]) >= LEAST_SIDE).all(axis=1)
         kept &= scores >= self.score_threshold
         outside = kept & (labels < 0)
         self.unknown.update(found.names[row] for row in np.flatnonzero(outside))

@@ -97,7 +97,7 @@ class Onnx(Detector):
     def _find(self, image: np.ndarray) -> Found:
         height, width = image.shape[:2]
         placement = place((height, width), self._size, self._head.centred)
-        output = self._run(_letterbox(image, placement, self._size, self._head.unit_rgb))
+        output = self._run(letterbox(image, placement, self._size, self._head.unit_rgb))
         found = self._head.decode(output[0], self._size, self.score_threshold)
         offset = np.array([placement.left, placement.top] * 2)
         boxes = (found.boxes - offset) / placement.ratio
@@ -175,7 +175,7 @@ def place(image_size: tuple[int, int], size: tuple[int, int], centred: bool) -> 
     return Placement(ratio, (size[1] - width) // 2, (size[0] - height) // 2)
 
 
-def _letterbox(
+def letterbox(
     image: np.ndarray, placement: Placement, size: tuple[int, int], unit_rgb: bool
 ) -> np.ndarray:
     """(1, 3, height, width): the picture where `placement` says, the rest grey."""
@@ -258,10 +258,11 @@ def _class_names(session: Any, num_classes: int | None, file: Path) -> dict[int,
         )
     try:
         names = ast.literal_eval(metadata['names']) if 'names' in metadata else COCO80
-        names = dict(names if isinstance(names, dict) else enumerate(names))
+        pairs = names.items() if isinstance(names, dict) else enumerate(names)
+        names = {int(label): str(name) for label, name in pairs}
     except (ValueError, SyntaxError, TypeError) as error:
         raise ValueError(f'{file}: its metadata has class names of another form') from error
     if num_classes not in (None, len(names)):
         source = 'its metadata' if 'names' in metadata else 'COCO'
         raise ValueError(f'{file} has {num_classes} classes, {source} has {len(names)} names')
-    return {int(label): str(name) for label, name in names.items()}
+    return names
