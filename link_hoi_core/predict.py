@@ -1,7 +1,7 @@
 """Triplets of pictures: `python -m link_hoi_core.predict IMAGE... --detector NAME --output DIR`.
 
-Of each picture it writes the detections and triplets as JSON, and the picture with the best of them
-drawn in.
+Of each picture it writes the detections and triplets as JSON, and the picture with the best of
+them drawn in. Those of no interaction, which is one of HICO-DET's verbs, are not drawn.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from link_hoi_core.models import load_model
 from link_hoi_core.optional import require
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.structures import Detections, Interactions
-from link_hoi_core.vocabulary import Vocabulary
+from link_hoi_core.vocabulary import NO_INTERACTION, Vocabulary
 
 PICTURES = {'.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
 MOST_NAMES = 10  # of unknown objects, in the last line
@@ -92,9 +92,10 @@ def _run(options: argparse.Namespace) -> int:
             left_out += 1
             continue
         suffix = '.jpg' if path.suffix.lower() in ('.jpg', '.jpeg') else '.png'
-        drawn = draw_interactions(image, detections, triplets, predictor.vocabulary)
+        vocabulary = predictor.vocabulary
+        drawn = draw_interactions(image, detections, _doing(triplets, vocabulary), vocabulary)
         write_picture(options.output / f'{name}{suffix}', drawn)
-        result = describe(path.name, detections, triplets, predictor.vocabulary)
+        result = describe(path.name, detections, triplets, vocabulary)
         result |= {'model': predictor.model_name, 'detector': detector.name}
         write_json(options.output / f'{name}.json', result, indent=2)
         print(_account(path.name, result), flush=True)
@@ -200,6 +201,12 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     kind = {'.jpg': 'JPEG', '.png': 'PNG'}[path.suffix]
     pil.fromarray(image).save(content, kind, quality=95)
     write_whole(path, content.getvalue())
+
+
+def _doing(triplets: Interactions, vocabulary: Vocabulary) -> Interactions:
+    """The triplets in which something is done."""
+    is_verb = np.array(vocabulary.verb_phrases) != NO_INTERACTION
+    return triplets.take(is_verb[triplets.verb])
 
 
 def _words(text: str) -> list[str]:
