@@ -108,7 +108,7 @@ def find(name: str) -> Row:
     if colon and library == 'open_clip':
         architecture, _, tag = model.partition('@')
         return Row('a model of open_clip', 'open_clip', architecture, tag, None)
-    check_name(name, (*BACKBONES, 'none', 'open_clip:ARCHITECTURE', 'timm:MODEL'), 'backbone')
+    check_name(name, (*BACKBONES, 'none', 'open_clip:ARCHITECTURE@TAG', 'timm:MODEL'), 'backbone')
     return BACKBONES[name]
 
 

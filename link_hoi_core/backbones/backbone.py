@@ -21,8 +21,8 @@ class BackboneConfig:
     """Which foundation model, and what of it.
 
     Attributes:
-        name: as in `backbones.BACKBONES`, or 'open_clip:ARCHITECTURE', 'timm:MODEL'; 'none' = the
-            model sees no pixels.
+        name: as in `backbones.BACKBONES`, or 'open_clip:ARCHITECTURE@TAG', 'timm:MODEL'; 'none' =
+            the model sees no pixels.
         weights: 'pretrained' (the published ones, by hub name), 'random' (drawn from `seed`, for
             tests and timings), or a local file or folder.
         image_size: side of its square input in pixels; None = as it was pretrained.

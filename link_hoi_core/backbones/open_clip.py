@@ -155,9 +155,8 @@ def _published(library: ModuleType, architecture: str, tag: str, weights: str) -
 def _tokenizer(library: ModuleType, architecture: str, weights: str) -> Tokenizer:
     """open_clip's tokenizer of an architecture; a downloaded folder brings its own."""
     if (Path(weights) / 'open_clip_config.json').is_file():
-        return load_weights(
-            lambda folder: library.get_tokenizer(f'local-dir:{folder}'), weights, ''
-        )
+        what = f'the tokenizer of {architecture}'
+        return load_weights(lambda path: library.get_tokenizer(f'local-dir:{path}'), weights, what)
     hub = library.get_model_config(architecture)['text_cfg'].get('hf_tokenizer_name', architecture)
     return load_weights(lambda _: library.get_tokenizer(architecture), 'pretrained', hub)
 

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from link_hoi_core.optional import require
+
 
 class Tower(Protocol):
     """A vision tower that is asked for its feature map.
@@ -88,7 +90,10 @@ class VitTower:
 
 
 class TrunkTower:
-    """A timm model under open_clip's head: EVA, SigLIP, ConvNeXt, ViTamin, MobileCLIP."""
+    """A timm model under open_clip's head: EVA, SigLIP, ConvNeXt, ViTamin, MobileCLIP.
+
+    Of these only Swin, of which open_clip has one, does not take images of another size.
+    """
 
     def __init__(self, visual: nn.Module, text_width: int, projected: bool) -> None:
         """Wrap `open_clip.timm_model.TimmModel`."""
@@ -178,8 +183,8 @@ def _free_size(trunk: nn.Module) -> None:
     As its option dynamic_img_size would have done, which open_clip does not pass on.
     """
     if hasattr(trunk, 'pos_embed') and not getattr(trunk, 'dynamic_img_size', True):
-        formats = type(trunk.patch_embed.output_fmt)
+        layers = require('timm.layers', 'pip install timm', "a vision tower of timm's")
         trunk.dynamic_img_size = True
         trunk.patch_embed.strict_img_size = False
         trunk.patch_embed.flatten = False
-        trunk.patch_embed.output_fmt = formats('NHWC')
+        trunk.patch_embed.output_fmt = layers.Format.NHWC

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from link_hoi_core.backbones import BackboneConfig, build_backbone, fingerprint
+from link_hoi_core.backbones import BACKBONES, BackboneConfig, build_backbone, fingerprint
 from link_hoi_core.backbones.open_clip import OpenClip
 from link_hoi_core.backbones.open_clip_towers import resize_positions
 
@@ -306,6 +306,70 @@ def test_a_missing_network_says_what_to_download(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ConnectionError, match=wanted) as caught:
         build_backbone(BackboneConfig(name='clip-vit-b16'))
     assert '\n' not in str(caught.value)
+
+
+@pytest.fixture
+def foreign_texts(tmp_path: Path) -> str:
+    """A tiny architecture whose tokenizer is on the hub, as those of SigLIP are."""
+    text = {**TEXT, 'vocab_size': 8, 'context_length': 6, 'hf_tokenizer_name': 'nobody/tokenizer'}
+    content = {'embed_dim': 24, 'vision_cfg': VIT, 'text_cfg': text}
+    (tmp_path / 'tiny-foreign.json').write_text(json.dumps(content))
+    open_clip.add_model_config(tmp_path)
+    return 'open_clip:tiny-foreign'
+
+
+def test_a_tokenizer_that_cannot_be_had_is_one_sentence(
+    foreign_texts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = pytest.importorskip('huggingface_hub')
+    monkeypatch.setattr(hub.constants, 'HF_HUB_OFFLINE', True)
+    backbone = build_backbone(BackboneConfig(name=foreign_texts, weights='random'))
+    assert backbone.encode_image(torch.zeros(1, 3, 32, 32)).shape == (1, 24, 4, 4)
+    with pytest.raises(ConnectionError, match='hf download nobody/tokenizer') as caught:
+        backbone.encode_text(['riding'])
+    assert '\n' not in str(caught.value)
+
+
+def test_a_downloaded_folder_brings_its_tokenizer(foreign_texts: str, tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip('tokenizers')
+    transformers = pytest.importorskip('transformers')
+    folder = tmp_path / 'downloaded'
+    words = {'<pad>': 0, '<unk>': 1, 'riding': 2, 'holding': 3}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token='<unk>'))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token='<pad>', unk_token='<unk>'
+    )
+    fast.save_pretrained(folder)
+    architecture = open_clip.get_model_config('tiny-foreign')
+    (folder / 'open_clip_config.json').write_text(json.dumps({'model_cfg': architecture}))
+    random = build_backbone(BackboneConfig(name=foreign_texts, weights='random'))
+    save_file(random.model.state_dict(), folder / 'open_clip_model.safetensors')
+    backbone = build_backbone(BackboneConfig(name=foreign_texts, weights=str(folder)))
+    tokens = torch.tensor([[3, 2, 0, 0, 0, 0]])
+    expected = random.model.encode_text(tokens, normalize=True)
+    assert torch.equal(backbone.encode_text(['holding riding']), expected)
+
+
+@pytest.mark.parametrize(
+    ('name', 'width', 'cells'),
+    [
+        ('clip-vit-b16', 512, 14),
+        ('clip-vit-b32', 512, 7),
+        ('clip-vit-l14', 768, 16),
+        ('clip-vit-l14-336', 768, 24),
+    ],
+)
+def test_the_full_size_models_give_maps_of_the_papers_shape(
+    name: str, width: int, cells: int
+) -> None:
+    """On the device 'meta', where tensors have shapes and no values."""
+    settings = open_clip.get_model_config(BACKBONES[name].architecture)
+    with torch.device('meta'), torch.inference_mode():
+        model = open_clip.CLIP(**settings)
+        backbone = OpenClip(name, model, BackboneConfig(name=name)).freeze()
+        found = backbone.encode_image(torch.zeros(1, 3, *backbone.input.size))
+    assert found.shape == (1, width, cells, cells) and backbone.text_width == width
 
 
 @pytest.mark.slow

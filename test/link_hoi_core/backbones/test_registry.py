@@ -42,6 +42,18 @@ def test_every_row_names_a_family_that_builds_it(name: str) -> None:
     assert row.about and row.architecture and row.repository and row.size
 
 
+@pytest.mark.parametrize('name', [name for name in BACKBONES if not name.startswith('clip-')])
+def test_the_full_size_model_takes_the_size_of_its_row(name: str) -> None:
+    """On the device 'meta', where tensors have shapes and no values."""
+    pytest.importorskip('transformers')
+    with torch.device('meta'), torch.inference_mode():
+        backbone = build_backbone(BackboneConfig(name=name, weights='random'))
+        found = backbone.encode_image(torch.zeros(1, 3, *backbone.input.size))
+    assert backbone.input.size == (BACKBONES[name].size,) * 2
+    cells = BACKBONES[name].size // backbone.stride
+    assert found.shape == (1, backbone.width, cells, cells)
+
+
 def test_open_clip_rows_are_models_that_open_clip_publishes() -> None:
     library = pytest.importorskip('open_clip')
     rows = [row for row in BACKBONES.values() if row.family == 'open_clip']
