@@ -37,16 +37,17 @@ def build(name: str, architecture: str, repository: str, options: DetectorOption
     transformers = require('transformers', 'pip install transformers', name)
     if options.weights == 'random':
         raise ValueError(f'{name} has no random weights, for it needs a tokenizer: give a folder')
-    return Qwen(
-        name,
-        load_weights(
-            transformers.Qwen3VLForConditionalGeneration.from_pretrained,
-            options.weights,
-            repository,
+    model = load_weights(
+        lambda source: transformers.Qwen3VLForConditionalGeneration.from_pretrained(
+            source, dtype='auto'
         ),
-        load_weights(transformers.AutoProcessor.from_pretrained, options.weights, repository),
-        options,
+        options.weights,
+        repository,
     )
+    processor = load_weights(
+        transformers.AutoProcessor.from_pretrained, options.weights, repository
+    )
+    return Qwen(name, model, processor, options)
 
 
 class Qwen(Detector):
@@ -76,7 +77,9 @@ class Qwen(Detector):
     @torch.inference_mode()
     def answer(self, image: np.ndarray) -> str:
         """What the model says of an (H, W, 3) uint8 RGB image; the same for the same seed."""
-        content = [{'type': 'image', 'image': image}, {'type': 'text', 'text': self._prompt}]
+        pillow = require('PIL.Image', 'pip install pillow', 'asking a model about a picture')
+        picture = pillow.fromarray(image)  # of an array it would guess which side is the colours
+        content = [{'type': 'image', 'image': picture}, {'type': 'text', 'text': self._prompt}]
         inputs = self._processor.apply_chat_template(
             [{'role': 'user', 'content': content}],
             tokenize=True,
