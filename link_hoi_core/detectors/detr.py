@@ -16,7 +16,12 @@ from link_hoi_core.backbones.backbone import Input, prepare
 from link_hoi_core.detectors.batches import padded_batch, pixel_boxes
 from link_hoi_core.detectors.detector import Detector, Found
 from link_hoi_core.detectors.options import DetectorOptions
-from link_hoi_core.detectors.published_weights import class_names, published_state, read_checkpoint
+from link_hoi_core.detectors.published_weights import (
+    NAMES,
+    class_names,
+    published_state,
+    read_checkpoint,
+)
 from link_hoi_core.hub import load_weights
 from link_hoi_core.optional import require
 from link_hoi_core.vocabulary import COCO80
@@ -158,6 +163,9 @@ def check_complete(report: dict[str, Any]) -> None:
 
 
 def _load_checkpoint(transformers: ModuleType, architecture: str, file: str) -> nn.Module:
+    if architecture not in NAMES:
+        known = ' and '.join(NAMES)
+        raise ValueError(f'it is a file, which only {known} read: give a folder')
     kind = ARCHITECTURES[architecture]
     published = read_checkpoint(file)
     names = class_names(published, architecture)

@@ -123,9 +123,6 @@ def published_state(
     Raises:
         ValueError: a key is unknown, is missing, or has another shape; the first one is named.
     """
-    if architecture not in NAMES:
-        known = ' and '.join(NAMES)
-        raise ValueError(f'it is a file, which only {known} read: give a folder')
     state = {name: value for name, value in wanted.items() if re.search(UNUSED, name)}
     for key, value in published.items():
         if re.search(IGNORED, key):
