@@ -68,13 +68,20 @@ class ClipZeroShot:
             select: as of `HoiPredictor`.
 
         Raises:
-            ValueError: the backbone has no text side, or `boxes` has another vocabulary.
+            ValueError: the backbone has no text side or a weight that is not finite, or `boxes`
+                has another vocabulary.
         """
         if backbone.text_width is None:
             raise ValueError(f'{backbone.name} has no text side, expected CLIP or a model like it')
+        for name, weight in backbone.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise ValueError(f'{backbone.name} holds a value that is not finite in {name}')
         if vocabulary is None:
             vocabulary = boxes.vocabulary if boxes else load_vocabulary('hico-det')
-        if boxes is not None and boxes.vocabulary.id != vocabulary.id:
+        if boxes is not None and (boxes.vocabulary.verbs, boxes.vocabulary.objects) != (
+            vocabulary.verbs,
+            vocabulary.objects,
+        ):
             raise ValueError(
                 f'{boxes.model_name} is a model of {boxes.vocabulary.id}, expected {vocabulary.id}'
             )
@@ -125,17 +132,18 @@ class ClipZeroShot:
             self._boxes.set_objects(objects)
         self._use(self._verbs, objects)
 
-    def predict(self, image: np.ndarray, detections: Detections) -> Interactions:
+    def predict(self, image: np.ndarray | None, detections: Detections) -> Interactions:
         """Triplets of one image; as `HoiPredictor.predict`."""
         return self.predict_batch([detections], [image])[0]
 
     def predict_batch(
-        self, detections: Sequence[Detections], images: Sequence[np.ndarray]
+        self, detections: Sequence[Detections], images: Sequence[np.ndarray] | None = None
     ) -> list[Interactions]:
         """`predict` for many images; each gives what it gives alone, to rounding."""
+        given = [None] * len(detections) if images is None else images
         pictures = [
             as_rgb_of_size(image, found.image_size)
-            for image, found in zip(images, detections, strict=True)
+            for image, found in zip(given, detections, strict=True)
         ]
         rows = [choose_detections(found, self.vocabulary, self._select) for found in detections]
         chosen = [found.take(kept) for found, kept in zip(detections, rows)]

@@ -56,15 +56,17 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     return image if image.shape[2] == 3 else image.repeat(3, axis=2)
 
 
-def as_rgb_of_size(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def as_rgb_of_size(image: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
     """`as_rgb` of the image that detections were made on.
 
     Args:
         size: (height, width) in pixels, as the detections say.
 
     Raises:
-        ValueError: as `as_rgb`, or the image is of another size.
+        ValueError: as `as_rgb`, or the image is of another size or None.
     """
+    if image is None:
+        raise ValueError('there is no image, but the model looks at pixels')
     image = as_rgb(image)
     if image.shape[:2] != tuple(size):
         raise ValueError(

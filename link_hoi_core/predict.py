@@ -145,14 +145,14 @@ def list_pictures(paths: Sequence[Path]) -> list[Path]:
 
 def name_results(pictures: Sequence[Path]) -> dict[Path, str]:
     """What each picture's results are called: its stem, or 'stem_2' where that is taken."""
-    names: dict[Path, str] = {}
+    by_name: dict[str, Path] = {}
     for path in pictures:
         name, count = path.stem, 1
-        while name in names.values():
+        while name in by_name:
             count += 1
             name = f'{path.stem}_{count}'
-        names[path] = name
-    return names
+        by_name[name] = path
+    return {path: name for name, path in by_name.items()}
 
 
 def describe(

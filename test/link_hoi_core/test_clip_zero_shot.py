@@ -230,6 +230,13 @@ def test_the_boxes_models_scores_can_be_multiplied_with() -> None:
 def test_bad_input_is_said_in_one_sentence(model: ClipZeroShot) -> None:
     with pytest.raises(ValueError, match='the image has 90 x 50 pixels, its detections are of one'):
         model.predict(picture()[:50], scene())
+    for nothing in (model.predict_batch, lambda found: model.predict(None, found[0])):
+        with pytest.raises(ValueError, match='there is no image, but the model looks at pixels'):
+            nothing([scene()])
+    broken = Contrastive()
+    broken.patches.weight[0, 0, 0, 0] = float('nan')
+    with pytest.raises(ValueError, match='contrastive holds a value that is not finite in patches'):
+        ClipZeroShot(broken)
     mute = Contrastive()
     mute.text_width = None
     with pytest.raises(ValueError, match='contrastive has no text side'):
