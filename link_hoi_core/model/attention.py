@@ -82,7 +82,8 @@ class GuidedAttention(nn.Module):
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
-        self.key_position = nn.Linear(map_position_width, width)
+        # A bias would move all logits of a query alike, which the softmax does not notice.
+        self.key_position = nn.Linear(map_position_width, width, bias=False)
         self.output = nn.Linear(width, width)
 
     def forward(

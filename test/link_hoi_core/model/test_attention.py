@@ -1,84 +1,61 @@
-"""The attention layer against loops in float64."""
+"""The attention layers against loops over tokens and heads in float64."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import reference
 import torch
+from reference import randomised
 
-from link_hoi_core.model.attention import FeedForward, SelfAttentionLayer
+from link_hoi_core.model.attention import (
+    CrossAttention,
+    FeedForward,
+    GuidedAttention,
+    SelfAttention,
+)
 
 WIDTH, HEADS = 12, 3
 
 
-def randomised(module: torch.nn.Module) -> torch.nn.Module:
-    torch.manual_seed(0)
-    for parameter in module.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    return module.double().eval()
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
 
 
-def linear(layer: torch.nn.Linear, x: np.ndarray) -> np.ndarray:
-    return layer.weight.detach().numpy() @ x + layer.bias.detach().numpy()
+def run(layer: torch.nn.Module, *inputs: np.ndarray | None) -> np.ndarray:
+    tensors = (None if x is None else torch.from_numpy(x) for x in inputs)
+    return layer(*tensors).detach().numpy()
 
 
-def layer_norm(norm: torch.nn.LayerNorm, x: np.ndarray) -> np.ndarray:
-    centred = x - x.mean()
-    scaled = centred / np.sqrt((centred**2).mean() + norm.eps)
-    return scaled * norm.weight.detach().numpy() + norm.bias.detach().numpy()
-
-
-def feed_forward_loop(layer: FeedForward, x: np.ndarray) -> np.ndarray:
-    up, down = (module for module in layer.layers if isinstance(module, torch.nn.Linear))
-    return layer_norm(layer.norm, x + linear(down, np.maximum(linear(up, x), 0)))
-
-
-def attention_loop(
-    layer: SelfAttentionLayer, tokens: np.ndarray, position: np.ndarray, present: np.ndarray
-) -> np.ndarray:
-    """Post-norm self-attention of one image: positions enter queries and keys, not values."""
-    size = WIDTH // HEADS
-    mixed = [linear(layer.query_key_value, token) for token in tokens]
-    queries = [row[:WIDTH] + place[:WIDTH] for row, place in zip(mixed, position)]
-    keys = [row[WIDTH : 2 * WIDTH] + place[WIDTH:] for row, place in zip(mixed, position)]
-    values = [row[2 * WIDTH :] for row in mixed]
-    seen = np.flatnonzero(present)
-    outputs = []
-    for token, query in zip(tokens, queries):
-        attended = np.zeros(WIDTH)
-        for head in range(HEADS):
-            part = slice(head * size, (head + 1) * size)
-            weights = np.exp([query[part] @ keys[k][part] / np.sqrt(size) for k in seen])
-            weights /= weights.sum()
-            attended[part] = sum(w * values[k][part] for w, k in zip(weights, seen))
-        outputs.append(layer_norm(layer.attention_norm, token + linear(layer.output, attended)))
-    return np.stack([feed_forward_loop(layer.feed_forward, output) for output in outputs])
+def close(found: np.ndarray, expected: list[np.ndarray]) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.fixture
-def layer() -> SelfAttentionLayer:
-    return randomised(SelfAttentionLayer(WIDTH, HEADS, dropout=0.1))
+def layer() -> SelfAttention:
+    return randomised(SelfAttention(WIDTH, HEADS, dropout=0.1))
 
 
-def test_layer_equals_the_loop(layer: SelfAttentionLayer) -> None:
-    random = np.random.default_rng(0)
-    tokens, position = random.normal(size=(2, 5, WIDTH)), random.normal(size=(2, 5, 2 * WIDTH))
+@pytest.mark.parametrize('with_positions', [True, False])
+def test_self_attention_equals_the_loop(layer: SelfAttention, with_positions: bool) -> None:
+    tokens = normal(2, 5, WIDTH)
+    position = normal(2, 5, 2 * WIDTH, seed=1) if with_positions else None
     present = np.array([[True] * 5, [True, True, True, False, False]])
-    found = layer(*(torch.from_numpy(x) for x in (tokens, position, present))).detach().numpy()
-    for image in range(2):
-        expected = attention_loop(layer, tokens[image], position[image], present[image])
-        rows = present[image]
-        np.testing.assert_allclose(found[image, rows], expected[rows], rtol=1e-10, atol=1e-10)
+    found = run(layer, tokens, position, present)
+    for image, seen in enumerate(present):
+        places = None if position is None else list(position[image, seen])
+        weights, mine = reference.weights_of(layer), list(tokens[image, seen])
+        close(found[image, seen], reference.self_attention(weights, mine, places, HEADS))
 
 
-def test_positions_stay_out_of_the_values(layer: SelfAttentionLayer) -> None:
+def test_positions_stay_out_of_the_values(layer: SelfAttention) -> None:
     """A single token looks only at itself: wherever it is, it takes the same."""
     tokens, present = torch.randn(1, 1, WIDTH).double(), torch.ones(1, 1, dtype=torch.bool)
     here, there = (layer(tokens, torch.randn(1, 1, 2 * WIDTH).double(), present) for _ in range(2))
     torch.testing.assert_close(here, there, rtol=0, atol=1e-12)
 
 
-def test_order_of_tokens_does_not_matter(layer: SelfAttentionLayer) -> None:
+def test_order_of_tokens_does_not_matter(layer: SelfAttention) -> None:
     tokens, position = torch.randn(1, 6, WIDTH).double(), torch.randn(1, 6, 2 * WIDTH).double()
     present, order = torch.ones(1, 6, dtype=torch.bool), torch.randperm(6)
     expected = layer(tokens, position, present)[:, order]
@@ -86,16 +63,59 @@ def test_order_of_tokens_does_not_matter(layer: SelfAttentionLayer) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
-def test_no_token() -> None:
-    layer = randomised(SelfAttentionLayer(WIDTH, HEADS, dropout=0.1))
+def test_no_token(layer: SelfAttention) -> None:
     empty = torch.zeros(1, 0, WIDTH).double()
     found = layer(empty, torch.zeros(1, 0, 2 * WIDTH).double(), torch.zeros(1, 0, dtype=torch.bool))
     assert found.shape == (1, 0, WIDTH)
 
 
+def test_cross_attention_equals_the_loop() -> None:
+    layer = randomised(CrossAttention(WIDTH, HEADS))
+    queries, memory = normal(2, 4, WIDTH), normal(2, 6, WIDTH, seed=1)
+    found = run(layer, queries, memory)
+    for image in range(2):
+        each = list(queries[image]), list(memory[image])
+        close(found[image], reference.cross_attention(reference.weights_of(layer), *each, HEADS))
+
+
+@pytest.mark.parametrize(('width', 'heads'), [(512, 8), (1024, 8), (12, 4), (30, 2), (7, 1)])
+def test_a_width_that_8_does_not_divide_has_fewer_heads(width: int, heads: int) -> None:
+    """timm's maps come in any width."""
+    layer = randomised(CrossAttention(width, 8))
+    queries, memory = normal(1, 2, width) / 20, normal(1, 3, width, seed=1) / 20
+    weights = reference.weights_of(layer)
+    expected = reference.cross_attention(weights, list(queries[0]), list(memory[0]), heads)
+    close(run(layer, queries, memory)[0], expected)
+
+
+def test_guided_attention_equals_the_loop() -> None:
+    """Logits (q.k + q_p.k_p) / sqrt(2 D / heads): spec section 5, step 2."""
+    layer = randomised(GuidedAttention(WIDTH, HEADS, map_position_width=10))
+    queries, places = normal(2, 4, WIDTH), normal(2, 4, WIDTH, seed=1)
+    memory, cells = normal(2, 6, WIDTH, seed=2), normal(6, 10, seed=3)
+    found = run(layer, queries, places, memory, cells)
+    for image in range(2):
+        each = list(queries[image]), list(places[image]), list(memory[image]), list(cells)
+        close(found[image], reference.guided_attention(reference.weights_of(layer), *each, HEADS))
+
+
+def test_guidance_points_where_position_says() -> None:
+    """Queries and map of one colour: only positions can tell, and they do."""
+    layer = randomised(GuidedAttention(WIDTH, 1, map_position_width=WIDTH))
+    with torch.no_grad():
+        layer.key_position.weight.copy_(torch.eye(WIDTH))
+    memory, cells = torch.randn(1, 5, WIDTH).double(), 40 * torch.eye(WIDTH).double()[:5]
+    queries = torch.zeros(1, 5, WIDTH).double()
+    with torch.no_grad():
+        layer.query.weight.zero_(), layer.query.bias.zero_()
+    found = layer(queries, 10 * cells[None], memory, cells)
+    value = layer.key_value(memory).chunk(2, dim=-1)[1]
+    torch.testing.assert_close(found, layer.output(value), rtol=0, atol=1e-9)
+
+
 def test_feed_forward_equals_the_loop() -> None:
     layer = randomised(FeedForward(WIDTH, dropout=0.1))
-    tokens = np.random.default_rng(1).normal(size=(4, WIDTH))
-    expected = [feed_forward_loop(layer, token) for token in tokens]
-    found = layer(torch.from_numpy(tokens)).detach().numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+    assert layer.layers[0].out_features == 4 * WIDTH
+    tokens = normal(4, WIDTH, seed=1)
+    weights = reference.weights_of(layer)
+    close(run(layer, tokens), [reference.feed_forward(weights, token) for token in tokens])

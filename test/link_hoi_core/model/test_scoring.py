@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from link_hoi_core.model.scene import build_scene
-from link_hoi_core.model.scoring import final_score, pair_prior, prior_logit, valid_verbs
+from link_hoi_core.model.scoring import (
+    VerbFilter,
+    final_score,
+    pair_prior,
+    prior_logit,
+    valid_verbs,
+)
 from link_hoi_core.structures import Detections
 
-LOGITS = [-100.0, -88.5, -30.0, -5.0, -0.3, 0.0, 1.0, 7.0, 20.0, 40.0, 100.0]
-PRIORS = [1e-30, 1e-6, 0.01, 0.3, 0.81, 0.999]
+LOGITS = [-200.0, -100.0, -88.5, -30.0, -5.0, -0.3, 0.0, 1.0, 7.0, 20.0, 40.0, 100.0, 200.0]
+PRIORS = [1e-30, 1e-6, 0.01, 0.3, 0.81, 0.999, 1 - 1e-6]
 
 
 def grid(dtype: torch.dtype, priors: list[float] = PRIORS) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,3 +109,40 @@ def test_final_score_raises_the_prior_to_lambda() -> None:
     assert final_score(logits, prior, 1.0).tolist() == pytest.approx(
         [0.25, 0.25 / (1 + math.exp(-2))]
     )
+
+
+def kept_by_loop(
+    scores: list[float], prior: float, topk: int = 10, factor: float = 1.8
+) -> set[int]:
+    """Spec section 12: the k best, k = clamp(round(10 * 1.8^(2 P - 1)), 1, 18)."""
+    count = min(max(round(topk * factor ** (2 * prior - 1)), 1), round(topk * factor))
+    return set(sorted(range(len(scores)), key=lambda verb: -scores[verb])[:count])
+
+
+def test_the_filter_equals_a_loop() -> None:
+    torch.manual_seed(0)
+    scores, priors = torch.rand(3, 40, 117).double(), torch.rand(3, 40).double()
+    priors[0, :3] = torch.tensor([0.0, 0.5, 1.0])
+    kept = VerbFilter().keep(scores, priors.unsqueeze(-1))
+    for image, pair in np.ndindex(3, 40):
+        expected = kept_by_loop(scores[image, pair].tolist(), priors[image, pair].item())
+        assert set(kept[image, pair].nonzero().flatten().tolist()) == expected
+    assert kept[0, :3].sum(-1).tolist() == [6, 10, 18]
+
+
+def test_the_filter_of_other_sizes_keeps_at_least_one() -> None:
+    scores, prior = torch.rand(5, 9), torch.linspace(0, 1, 5).unsqueeze(-1)
+    assert VerbFilter(1, 4.0).keep(scores, prior).sum(-1).tolist() == [1, 1, 1, 2, 4]
+    assert VerbFilter(3, 1.0).keep(scores, prior).sum(-1).tolist() == [3] * 5
+    assert VerbFilter(8, 1.8).keep(scores, prior).sum(-1).tolist() == [4, 6, 8, 9, 9]
+
+
+def test_the_filter_breaks_ties_by_the_order_of_verbs() -> None:
+    kept = VerbFilter(2, 1.0).keep(torch.full((1, 30), 0.5), torch.tensor([[0.5]]))
+    assert kept[0].nonzero().flatten().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize('values', [(0, 1.8), (10, 0.5), (-3, 1.8)])
+def test_an_impossible_filter_is_one_sentence(values: tuple[int, float]) -> None:
+    with pytest.raises(ValueError, match='expected 1 or more'):
+        VerbFilter(*values)
