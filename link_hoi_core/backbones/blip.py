@@ -52,8 +52,8 @@ def build(name: str, architecture: str, repository: str, config: BackboneConfig)
     return kind(name, model, config, load_tokenizer(name, config, repository))
 
 
-class _Both(Backbone):
-    """What the two have in common: a vision transformer, and texts in a space of their own width.
+class _AnyBlip(Backbone):
+    """A vision transformer, and texts in a space of their own width.
 
     Attributes:
         model: transformers' model for image-text retrieval.
@@ -77,10 +77,17 @@ class _Both(Backbone):
         self.name = name
         self.model = model
         self.stride = images.patch_size
-        self.width = images.hidden_size
         self.text_width = model.config.image_text_hidden_size
+        self._projects = config.feature_space == 'proj' and hasattr(model, 'vision_proj')
+        self.width = self.text_width if self._projects else images.hidden_size
         self.input = choose_input(config, self.stride, images.image_size, MEAN, STD)
         self._tokenizer = tokenizer
+
+    def encode_image(self, batch: Tensor) -> Tensor:
+        """Prepared images (B, 3, H, W) -> feature maps (B, C, H / stride, W / stride)."""
+        grid = self.grid(batch)
+        tokens = self._see(batch)
+        return feature_map(self.model.vision_proj(tokens) if self._projects else tokens, grid)
 
     def _see(self, batch: Tensor) -> Tensor:
         """Class and patch tokens behind the last norm, (B, 1 + H W, width of the transformer)."""
@@ -91,26 +98,11 @@ class _Both(Backbone):
         return tokenize(self.name, self._tokenizer, texts, self.model.device, **options)
 
 
-class Blip(_Both):
-    """Patch tokens of a BlipForImageTextRetrieval, in the space of its texts or their own width."""
+class Blip(_AnyBlip):
+    """Patch tokens of a BlipForImageTextRetrieval, in the space of its texts or their own width.
 
-    def __init__(
-        self,
-        name: str,
-        model: nn.Module,
-        config: BackboneConfig,
-        tokenizer: Tokenizer | None = None,
-    ) -> None:
-        super().__init__(name, model, config, tokenizer)
-        self._projects = config.feature_space == 'proj'
-        if self._projects:
-            self.width = self.text_width
-
-    def encode_image(self, batch: Tensor) -> Tensor:
-        """Prepared images (B, 3, H, W) -> feature maps (B, C, H / stride, W / stride)."""
-        grid = self.grid(batch)
-        tokens = self._see(batch)
-        return feature_map(self.model.vision_proj(tokens) if self._projects else tokens, grid)
+    'proj' applies the projection of the class token to every patch token.
+    """
 
     def embed_image(self, batch: Tensor) -> Tensor:
         """Prepared images (B, 3, H, W) -> one embedding each in the texts' space (B, D), norm 1."""
@@ -128,17 +120,12 @@ class Blip(_Both):
         return functional.normalize(self.model.text_proj(states[:, 0]), dim=-1)
 
 
-class Blip2(_Both):
+class Blip2(_AnyBlip):
     """Patch tokens of a Blip2ForImageTextRetrieval, in their own width in either feature space.
 
     Its Q-Former sums them up in 32 embeddings before the projection, so that no single token can be
     projected, and an image has no one embedding (`embed_image`).
     """
-
-    def encode_image(self, batch: Tensor) -> Tensor:
-        """Prepared images (B, 3, H, W) -> feature maps (B, C, H / stride, W / stride)."""
-        grid = self.grid(batch)
-        return feature_map(self._see(batch), grid)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embeddings of texts (K, D), L2-normalised.

@@ -38,7 +38,8 @@ def build(name: str, architecture: str, repository: str, config: BackboneConfig)
         settings = transformers.Florence2VisionConfig(**ARCHITECTURES[architecture])
         tower = transformers.Florence2VisionBackbone(settings)
     else:
-        tower = load_model(transformers.Florence2Model, config.weights, repository).vision_tower
+        kind = transformers.Florence2ForConditionalGeneration
+        tower = load_model(kind, config.weights, repository).model.vision_tower
     return Florence(name, tower, config)
 
 
@@ -64,4 +65,5 @@ class Florence(Backbone):
     def encode_image(self, batch: Tensor) -> Tensor:
         """Prepared images (B, 3, H, W) -> feature maps (B, C, H / stride, W / stride)."""
         self.grid(batch)
-        return self.model(batch).last_hidden_state
+        found = self.model(batch)
+        return getattr(found, 'last_hidden_state', found)  # the map itself before transformers 5

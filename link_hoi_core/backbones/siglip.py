@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -106,5 +107,6 @@ class Siglip(Backbone):
         output = self.model.text_model(input_ids=tokens['input_ids'])
         return functional.normalize(output.pooler_output, dim=-1)
 
-    def _see(self, batch: Tensor):
+    def _see(self, batch: Tensor) -> Any:
+        """What transformers gives: `last_hidden_state` (B, H W, C), `pooler_output` (B, D)."""
         return self.model.vision_model(batch, interpolate_pos_encoding=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -90,7 +91,8 @@ def load_tokenizer(name: str, config: BackboneConfig, repository: str) -> Tokeni
     files = [Path(config.weights) / file for file in TOKENIZER_FILES]
     if config.weights != 'pretrained' and not any(file.is_file() for file in files):
         return None
-    return load_weights(library(name).AutoTokenizer.from_pretrained, config.weights, repository)
+    load = partial(library(name).AutoTokenizer.from_pretrained, trust_remote_code=False)
+    return load_weights(load, config.weights, repository)
 
 
 def tokenize(

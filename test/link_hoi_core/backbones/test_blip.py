@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def images(count: int, height: int, width: int) -> Tensor:
 
 
 @pytest.mark.parametrize('make', [blip, blip2])
-def test_map_is_the_patch_tokens_row_by_row(make: type) -> None:
+def test_map_is_the_patch_tokens_row_by_row(make: Callable[..., Blip | Blip2]) -> None:
     model = make(feature_space='width')
     batch = images(2, 3 * model.stride, 5 * model.stride)
     see = model.model.vision_model
@@ -108,7 +109,7 @@ def test_blip2_projects_no_single_token() -> None:
 
 
 @pytest.mark.parametrize('make', [blip, blip2])
-def test_a_batch_gives_what_single_images_give(make: type) -> None:
+def test_a_batch_gives_what_single_images_give(make: Callable[..., Blip | Blip2]) -> None:
     model = make()
     batch = images(3, 3 * model.stride, 5 * model.stride)
     singles = torch.cat([model.encode_image(image[None]) for image in batch])
@@ -116,7 +117,9 @@ def test_a_batch_gives_what_single_images_give(make: type) -> None:
 
 
 @pytest.mark.parametrize('make', [blip, blip2])
-def test_native_size_uses_the_position_embeddings_as_they_are(make: type) -> None:
+def test_native_size_uses_the_position_embeddings_as_they_are(
+    make: Callable[..., Blip | Blip2],
+) -> None:
     model = make(feature_space='width')
     batch = images(1, *model.input.size)
     tokens = model.model.vision_model(pixel_values=batch).last_hidden_state[:, 1:]
@@ -148,7 +151,9 @@ def test_blip2_embeds_texts_as_the_library_does() -> None:
 
 
 @pytest.mark.parametrize('make', [blip, blip2])
-def test_a_text_is_embedded_alone_as_among_others_and_cut_at_the_full_length(make: type) -> None:
+def test_a_text_is_embedded_alone_as_among_others_and_cut_at_the_full_length(
+    make: Callable[..., Blip | Blip2],
+) -> None:
     model = make(make_tokenizer())
     texts = ['riding', 'a person is holding a cup', 'horse ' * 30]
     alone = torch.cat([model.encode_text([text]) for text in texts])
@@ -156,19 +161,19 @@ def test_a_text_is_embedded_alone_as_among_others_and_cut_at_the_full_length(mak
 
 
 @pytest.mark.parametrize('make', [blip, blip2])
-def test_without_a_tokenizer_there_is_one_sentence(make: type) -> None:
+def test_without_a_tokenizer_there_is_one_sentence(make: Callable[..., Blip | Blip2]) -> None:
     with pytest.raises(ValueError, match='has no tokenizer: give weights') as error:
         make().encode_text(['a cup'])
     assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('make', [blip, blip2])
-def test_it_is_frozen_until_gradients_are_asked_for(make: type) -> None:
+def test_it_is_frozen_until_gradients_are_asked_for(make: Callable[..., Blip | Blip2]) -> None:
     model = make()
     batch = images(1, 2 * model.stride, 2 * model.stride)
     assert not model.encode_image(batch).requires_grad
-    model.requires_grad_(True).encode_image(batch).square().sum().backward()
-    assert model.model.vision_model.embeddings.patch_embedding.weight.grad.abs().sum() > 0
+    model.requires_grad_(True).encode_image(batch)[:, 0].sum().backward()
+    assert model.model.vision_model.embeddings.patch_embedding.weight.grad.abs().sum() > 1e-3
 
 
 def test_input_is_as_published_unless_the_configuration_says_otherwise() -> None:
@@ -186,7 +191,10 @@ def test_input_is_as_published_unless_the_configuration_says_otherwise() -> None
     ('row', 'small', 'kind'), [(BLIP, small_blip, Blip), (BLIP2, small_blip2, Blip2)]
 )
 def test_weights_and_tokenizer_load_from_a_folder(
-    row: tuple[str, str, str], small: type, kind: type, tmp_path: Path
+    row: tuple[str, str, str],
+    small: Callable[[], nn.Module],
+    kind: type[Blip | Blip2],
+    tmp_path: Path,
 ) -> None:
     model = small().float()
     model.save_pretrained(tmp_path)

@@ -94,8 +94,8 @@ def test_sides_are_multiples_of_the_stride() -> None:
 def test_it_is_frozen_until_gradients_are_asked_for() -> None:
     model = backbone()
     assert not model.encode_image(images(1, 32, 32)).requires_grad
-    model.requires_grad_(True).encode_image(images(1, 64, 64)).square().sum().backward()
-    assert model.model.convs[0].conv.weight.grad.abs().sum() > 0
+    model.requires_grad_(True).encode_image(images(1, 64, 64))[:, 0].sum().backward()
+    assert model.model.convs[0].conv.weight.grad.abs().sum() > 1e-3
 
 
 def test_input_is_as_published_unless_the_configuration_says_otherwise() -> None:

@@ -123,8 +123,8 @@ def test_without_a_tokenizer_there_is_one_sentence() -> None:
 def test_it_is_frozen_until_gradients_are_asked_for() -> None:
     model = backbone()
     assert not model.encode_image(images(1, 32, 32)).requires_grad
-    model.requires_grad_(True).encode_image(images(1, 32, 32)).square().sum().backward()
-    assert model.model.vision_model.embeddings.patch_embedding.weight.grad.abs().sum() > 0
+    model.requires_grad_(True).encode_image(images(1, 32, 32))[:, 0].sum().backward()
+    assert model.model.vision_model.embeddings.patch_embedding.weight.grad.abs().sum() > 1e-3
 
 
 def test_input_is_as_published_unless_the_configuration_says_otherwise() -> None:
