@@ -38,7 +38,7 @@ def build(name: str, architecture: str, repository: str, config: BackboneConfig)
         model = make_model(transformers.Dinov2Model, settings, config, repository)
     else:
         settings = transformers.ViTConfig(**DINO[architecture])
-        options = {'add_pooling_layer': False}  # DINO has no pooler, and published none
+        options = {'add_pooling_layer': False}  # DINO was trained without one
         model = make_model(transformers.ViTModel, settings, config, repository, **options)
     return Dino(name, model, config)
 
