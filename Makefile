@@ -38,7 +38,12 @@ results: setup
 	$(RUN) -m link_hoi_core.evaluate hico-det --model boxes --boxes ground-truth \
 		--annotations $(ANNOTATIONS) --protocol known-object \
 		--json benchmarks/results/hico_det_known_object.json
-	$(RUN) -m link_hoi_core.benchmark --json benchmarks/results/predictor.json
+	for size in b l; do $(RUN) -m link_hoi_core.benchmark complexity \
+		--config config/experiments/link_$$size.yaml \
+		--json benchmarks/results/complexity_link_$$size.json || exit 1; done
+	$(RUN) -m link_hoi_core.benchmark latency --model boxes \
+		--config config/experiments/link_b.yaml config/experiments/link_l.yaml \
+		--json benchmarks/results/latency.json
 	$(RUN) benchmarks/evaluation_speed.py $(ANNOTATIONS)
 
 clean:
