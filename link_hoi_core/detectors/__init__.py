@@ -12,8 +12,7 @@ from link_hoi_core.detectors.detector import Detector, Found
 from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.vocabulary.vocabulary import Vocabulary, check_name
 
-__all__ = ['DETECTORS', 'Detector', 'DetectorOptions', 'Found', 'Row', 'load_detector']
-
+__all__ = ['DETECTORS', 'Detector', 'DetectorOptions', 'Found', 'Row', 'find_row', 'load_detector']
 
 _YOLO = 'https://github.com/ultralytics/assets/releases/download/v8.4.0'
 _TORCHVISION = 'https://download.pytorch.org/models'
@@ -103,7 +102,7 @@ DETECTORS: dict[str, Row] = {
 #: Detectors that are a file, asked for as 'onnx:FILE'.
 FILES: dict[str, tuple[str, str]] = {
     'onnx': ('onnx', 'a YOLOX or YOLO network in onnxruntime'),
-    'ultralytics': ('ultralytics', 'a YOLO of ultralytics; load files that you trust'),
+    'ultralytics': ('ultralytics', 'a YOLO that ultralytics saved'),
     'recorded': ('recorded', 'detections that were recorded as JSON'),
     'ground-truth': ('recorded', "HICO-DET's annotated boxes, score 1"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -81,7 +82,7 @@ class Onnx(Detector):
     def __init__(self, name: str, file: Path, options: DetectorOptions) -> None:
         threshold = options.threshold(SCORE_THRESHOLD)
         super().__init__(name, options.vocabulary, threshold, options.keep_unknown)
-        self._session = _open(file, options.device.type)
+        self._session, self._file = _open(file, options.device.type), file
         wanted = self._session.get_inputs()[0]
         self._size = _input_size(wanted.shape, file)
         self._input, self._type = wanted.name, _number_type(wanted.type, file)
@@ -110,7 +111,11 @@ class Onnx(Detector):
         return Found(boxes[kept], found.scores[kept], names)
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        return self._session.run(None, {self._input: batch.astype(self._type)})[0]
+        try:
+            output = self._session.run(None, {self._input: batch.astype(self._type)})[0]
+        except (ValueError, *_errors()) as error:
+            raise ValueError(f'{self._file} cannot take one picture alone: {error}') from error
+        return output.astype(np.float32, copy=False)
 
     def _class(self, label: int) -> str:
         return self._classes.get(int(label), f'class {label}')
@@ -223,14 +228,15 @@ def _open(file: Path, device: str) -> Any:
     providers = [name for name in (*wanted, 'CPUExecutionProvider') if name in known]
     try:
         return onnxruntime.InferenceSession(str(file), providers=providers)
-    except _load_errors(onnxruntime) as error:
+    except _errors() as error:
         raise ValueError(f'{file} is no network that onnxruntime can run: {error}') from error
 
 
-def _load_errors(onnxruntime: Any) -> tuple[type[Exception], ...]:
-    """What onnxruntime raises of a file; its errors have no common ancestor of their own."""
+def _errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises; its errors have no ancestor of their own."""
+    state = importlib.import_module('onnxruntime.capi.onnxruntime_pybind11_state')
     names = ('Fail', 'InvalidArgument', 'InvalidGraph', 'InvalidProtobuf', 'NotImplemented')
-    return tuple(getattr(onnxruntime.capi.onnxruntime_pybind11_state, name) for name in names)
+    return tuple(getattr(state, name) for name in (*names, 'RuntimeException'))
 
 
 def _input_size(shape: Sequence[int | str | None], file: Path) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """YOLO v8, 11, 12 and YOLO-World through ultralytics.
 
-ultralytics stores whole modules. Its loader is told to build only classes that it knows itself;
-versions before 8.4, and any under torch before 2.6, unpickle: load files that you trust.
+ultralytics stores whole modules. Its loader is told to build only classes that it knows itself, but
+an older version of it, and any under torch before 2.6, unpickles: load files that you trust.
 """
 
 from __future__ import annotations
@@ -72,7 +72,6 @@ class Yolo(Detector):
             [np.ascontiguousarray(image[:, :, ::-1]) for image in images],  # BGR is its order
             imgsz=SIDE,
             conf=self.score_threshold,
-            batch=len(images),
             device=self._device,
             verbose=False,
         )

@@ -40,15 +40,17 @@ def photos(shared: Path) -> list[Photo]:
 
 @pytest.fixture(scope='session')
 def write_onnx() -> Callable[..., Path]:
-    """Write a network that gives `output` whatever its input (1, 3, *size) holds."""
+    """Write a network that gives `output` whatever its input (batch, 3, *size) holds."""
 
     def write(
         path: Path,
         output: np.ndarray,
         size: tuple[int | str, int | str] = (64, 64),
         metadata: dict[str, str] | None = None,
+        batch: int = 1,
     ) -> Path:
-        path.write_bytes(_model(output.astype(np.float32), size, metadata or {}))
+        shape = (batch, 3, *size)
+        path.write_bytes(_model(output.astype(np.float32), shape, metadata or {}))
         return path
 
     return write
@@ -62,13 +64,13 @@ def _photo(file: Path, entry: dict) -> Photo:
     return Photo(file, read_image(file), [label for label, *_ in instances], boxes)
 
 
-def _model(output: np.ndarray, size: tuple[int | str, int | str], metadata: dict) -> bytes:
+def _model(output: np.ndarray, shape: tuple[int | str, ...], metadata: dict) -> bytes:
     """A ModelProto: the package `onnx`, which would write it, is not needed for anything else."""
     constant = b''.join(_field(1, side) for side in output.shape)
     constant += _field(2, FLOAT) + _field(8, 'constant') + _field(9, output.tobytes())
     node = _field(1, 'constant') + _field(2, 'output') + _field(4, 'Identity')
     graph = _field(1, node) + _field(2, 'graph') + _field(5, constant)
-    graph += _field(11, _value('images', (1, 3, *size)))
+    graph += _field(11, _value('images', shape))
     graph += _field(12, _value('output', output.shape))
     model = _field(1, 8) + _field(7, graph) + _field(8, _field(1, '') + _field(2, 13))
     return model + b''.join(_field(14, _field(1, k) + _field(2, v)) for k, v in metadata.items())

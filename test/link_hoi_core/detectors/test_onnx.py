@@ -259,6 +259,14 @@ def test_networks_that_are_no_detectors(
         load_detector(str(file), VOCABULARY)
 
 
+def test_a_network_that_wants_something_else(
+    write_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = write_onnx(tmp_path / 'pairs.onnx', np.zeros((2, 300, 6)), batch=2)
+    with pytest.raises(ValueError, match='pairs.onnx cannot take one picture alone'):
+        load_detector(str(file), VOCABULARY)
+
+
 @pytest.mark.parametrize('content', [b'', b'no network', bytes(1000)])
 def test_files_that_are_no_networks(tmp_path: Path, content: bytes) -> None:
     (tmp_path / 'broken.onnx').write_bytes(content)
