@@ -1,4 +1,4 @@
-"""Images of different sizes as one padded batch, and boxes in each image's own pixels."""
+"""Images at the size that the DETR family takes, and boxes back in each image's own pixels."""
 
 from __future__ import annotations
 
@@ -15,28 +15,12 @@ from link_hoi_core.backbones.backbone import IMAGENET_MEAN, IMAGENET_STD, Input,
 LEAST_SIDE = 64
 
 
-def padded_batch(
+def fitted_batch(
     images: Sequence[np.ndarray], short: int, long: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Images at the size that the DETR family takes, padded with zeros at the right and bottom.
-
-    Args:
-        images: (H, W, 3) uint8 RGB, at least one.
-        short: pixels of the short side, less where the long one would exceed `long`.
-
-    Returns:
-        (B, 3, h, w) float32 with ImageNet's mean and deviation, and (B, h, w) int64, 1 in an image
-        and 0 in the padding.
-    """
-    sizes = [fitted(*image.shape[:2], short, long) for image in images]
-    height, width = (max(sides) for sides in zip(*sizes))
-    batch = torch.zeros(len(images), 3, height, width, device=device)
-    mask = torch.zeros(len(images), height, width, dtype=torch.int64, device=device)
-    for row, (image, (h, w)) in enumerate(zip(images, sizes)):
-        wanted = Input((h, w), IMAGENET_MEAN, IMAGENET_STD, 'bilinear')
-        batch[row, :, :h, :w] = prepare([image], wanted, device)[0]
-        mask[row, :h, :w] = 1
-    return batch, mask
+) -> Tensor:
+    """Images (H, W, 3) uint8 RGB of one size -> (B, 3, h, w), with ImageNet's statistics."""
+    size = fitted(*images[0].shape[:2], short, long)
+    return prepare(images, Input(size, IMAGENET_MEAN, IMAGENET_STD, 'bilinear'), device)
 
 
 def fitted(height: int, width: int, short: int, long: int) -> tuple[int, int]:

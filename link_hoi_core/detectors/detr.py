@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from link_hoi_core.backbones.backbone import Input, prepare
-from link_hoi_core.detectors.batches import padded_batch, pixel_boxes
-from link_hoi_core.detectors.detector import Detector, Found
+from link_hoi_core.detectors.batches import fitted_batch, pixel_boxes
+from link_hoi_core.detectors.detector import Detector, Found, find_by_size
 from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.detectors.published_weights import (
     NAMES,
@@ -73,7 +73,13 @@ def build(name: str, architecture: str, repository: str, options: DetectorOption
 
 
 class Detr(Detector):
-    """A transformers model of the DETR family."""
+    """A transformers model of the DETR family.
+
+    Attributes:
+        model: the network.
+        names: of its classes.
+        size: pixels of an image's short and long side at most, unless it is stretched.
+    """
 
     def __init__(
         self,
@@ -81,41 +87,41 @@ class Detr(Detector):
         architecture: Architecture,
         model: nn.Module,
         options: DetectorOptions,
-        short: int = 800,
-        long: int = 1333,
+        size: tuple[int, int] = (800, 1333),
     ) -> None:
-        """`short`, `long`: pixels of an image's sides at most, unless it is stretched."""
         super().__init__(
             name, options.vocabulary, options.threshold(SCORE_THRESHOLD), options.keep_unknown
         )
         self.score_exponent = architecture.score_exponent
         self._architecture = architecture
-        self._model = model.to(options.device).eval().requires_grad_(False)
-        self._size = short, long
+        self.model = model.to(options.device).eval().requires_grad_(False)
+        self.size = size
         names = model.config.id2label
-        self._names = [names[index] for index in range(len(names))]
-        self._unused = [index for index, name in enumerate(self._names) if name == UNUSED]
+        self.names = [names[index] for index in range(len(names))]
+        self._unused = [index for index, name in enumerate(self.names) if name == UNUSED]
+
+    def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
+        """As of `Detector.find`; images of one size run at once, as padding would change scores."""
+        return find_by_size(images, self._find)
 
     @torch.inference_mode()
-    def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
-        """As of `Detector.find`; the whole batch runs at once."""
-        output = self._model(**self._inputs(images))
+    def _find(self, images: Sequence[np.ndarray]) -> list[Found]:
+        output = self.model(pixel_values=self._batch(images))
         scores, labels, boxes = decode(
             output.logits, output.pred_boxes, self._architecture.best, self._unused
         )
         boxes = pixel_boxes(boxes, [image.shape[:2] for image in images])
         return [
-            Found(box.cpu().numpy(), score.cpu().numpy(), [self._names[i] for i in label.tolist()])
+            Found(box.cpu().numpy(), score.cpu().numpy(), [self.names[i] for i in label.tolist()])
             for box, score, label in zip(boxes, scores, labels)
         ]
 
-    def _inputs(self, images: Sequence[np.ndarray]) -> dict[str, Tensor]:
-        device, side = self._model.device, self._architecture.stretched
+    def _batch(self, images: Sequence[np.ndarray]) -> Tensor:
+        side = self._architecture.stretched
         if side is None:
-            batch, mask = padded_batch(images, *self._size, device)
-            return {'pixel_values': batch, 'pixel_mask': mask}
-        wanted = Input((side, side), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 'bilinear')
-        return {'pixel_values': prepare(images, wanted, device)}
+            return fitted_batch(images, *self.size, self.model.device)
+        as_is = Input((side, side), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 'bilinear')
+        return prepare(images, as_is, self.model.device)
 
 
 def decode(

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from link_hoi_core.backbones.backbone import Input, prepare
-from link_hoi_core.detectors.batches import padded_batch, pixel_boxes
-from link_hoi_core.detectors.detector import Detector, Found
+from link_hoi_core.detectors.batches import fitted_batch, pixel_boxes
+from link_hoi_core.detectors.detector import Detector, Found, find_by_size
 from link_hoi_core.detectors.detr import check_complete
 from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.hub import load_weights
@@ -50,6 +50,7 @@ class OpenVocabularyDetector(Detector):
     """Looks for whatever it is told to.
 
     Attributes:
+        model: the network.
         words: what it looks for now.
     """
 
@@ -66,7 +67,7 @@ class OpenVocabularyDetector(Detector):
         super().__init__(
             name, options.vocabulary, options.threshold(threshold), options.keep_unknown
         )
-        self._model = model.to(options.device).eval().requires_grad_(False)
+        self.model = model.to(options.device).eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self.set_words(options.searched_words())
 
@@ -93,6 +94,9 @@ class GroundingDino(OpenVocabularyDetector):
     """Grounding DINO (Liu et al. 2024): boxes whose queries answer to tokens of a prompt.
 
     A prompt is 'person . bicycle .'; words that do not fit into one are asked for in several.
+
+    Attributes:
+        size: pixels of an image's short and long side at most.
     """
 
     def __init__(
@@ -101,22 +105,23 @@ class GroundingDino(OpenVocabularyDetector):
         model: nn.Module,
         tokenizer: Callable[..., Any],
         options: DetectorOptions,
-        short: int = 800,
-        long: int = 1333,
+        size: tuple[int, int] = (800, 1333),
     ) -> None:
-        """`short`, `long`: pixels of an image's sides at most."""
-        self._size = short, long
         super().__init__(name, model, tokenizer, options, BOX_THRESHOLD)
+        self.size = size
+
+    def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
+        """As of `Detector.find`; images of one size run at once, once a prompt."""
+        return find_by_size(images, self._find)
 
     @torch.inference_mode()
-    def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
-        """As of `Detector.find`; one run of the network a prompt."""
-        batch, mask = padded_batch(images, *self._size, self._model.device)
+    def _find(self, images: Sequence[np.ndarray]) -> list[Found]:
+        batch = fitted_batch(images, *self.size, self.model.device)
         sizes = [image.shape[:2] for image in images]
         passes = []
         for tokens, spans in self._prompts:
             ids = torch.tensor(tokens, device=batch.device).expand(len(images), -1)
-            output = self._model(pixel_values=batch, pixel_mask=mask, input_ids=ids)
+            output = self.model(pixel_values=batch, input_ids=ids)
             scores, words = decode_tokens(output.logits, spans)
             passes.append((scores, words, pixel_boxes(output.pred_boxes, sizes)))
         return [self._found(passes, row) for row in range(len(images))]
@@ -134,7 +139,7 @@ class GroundingDino(OpenVocabularyDetector):
         phrases = [re.sub(r'[._?\s]+', ' ', word).strip().lower() for word in words]
         ids = [self._tokenizer(phrase, add_special_tokens=False)['input_ids'] for phrase in phrases]
         start, end, stop = self._tokenizer.convert_tokens_to_ids(['[CLS]', '[SEP]', '.'])
-        self._prompts = prompts(ids, start, end, stop, self._model.config.max_text_len)
+        self._prompts = prompts(ids, start, end, stop, self.model.config.max_text_len)
 
 
 #: Token ids of a prompt, and (word, first token, token after the last) of each word in it.
@@ -194,14 +199,14 @@ class Owl(OpenVocabularyDetector):
     @torch.inference_mode()
     def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
         """As of `Detector.find`; texts were embedded by `set_words`."""
-        batch = prepare([_squared(image) for image in images], self._input, self._model.device)
-        patches, _ = self._model.image_embedder(batch)
+        batch = prepare([_squared(image) for image in images], self._input, self.model.device)
+        patches, _ = self.model.image_embedder(batch)
         features = patches.flatten(1, 2)
         texts = self._texts.expand(len(images), -1, -1)
-        logits, _ = self._model.class_predictor(features, texts)
+        logits, _ = self.model.class_predictor(features, texts)
         best, words = logits.max(dim=-1)
         sides = [(max(image.shape[:2]),) * 2 for image in images]
-        boxes = pixel_boxes(self._model.box_predictor(features, patches), sides)
+        boxes = pixel_boxes(self.model.box_predictor(features, patches), sides)
         return [
             Found(box.cpu().numpy(), score.cpu().numpy(), [self.words[i] for i in word.tolist()])
             for box, score, word in zip(boxes, best.sigmoid(), words)
@@ -213,10 +218,10 @@ class Owl(OpenVocabularyDetector):
             [OWL_PROMPT.format(word.replace('_', ' ')) for word in words],
             padding='max_length',
             truncation=True,
-            max_length=self._model.config.text_config.max_position_embeddings,
+            max_length=self.model.config.text_config.max_position_embeddings,
             return_tensors='pt',
-        ).to(self._model.device)
-        embeddings = self._model.owlv2.get_text_features(
+        ).to(self.model.device)
+        embeddings = self.model.owlv2.get_text_features(
             input_ids=tokens['input_ids'], attention_mask=tokens['attention_mask']
         )
         self._texts = nn.functional.normalize(embeddings.pooler_output, dim=-1)

@@ -96,7 +96,7 @@ def load(kind: str, folder: Path, **options: object) -> Detector:
         'tiny', kind, REPOSITORIES[kind], DetectorOptions(weights=str(folder), **chosen)
     )
     if kind == 'grounding-dino':
-        detector._size = 96, 160
+        detector.size = 96, 160
     return detector
 
 
@@ -168,8 +168,8 @@ def test_a_batch_is_in_order_and_inside_its_images(kind: str, folders: dict[str,
 
 def test_a_batch_gives_what_single_images_give(kind: str, folders: dict[str, Path]) -> None:
     detector = load(kind, folders[kind])
-    images = photos([(90, 120), (60, 80)])
-    together = detector.find(images, ['', ''])
+    images = photos([(90, 120), (120, 90), (90, 120)])
+    together = detector.find(images, ['', '', ''])
     for image, expected in zip(images, together):
         (alone,) = detector.find([image], [''])
         np.testing.assert_allclose(alone.scores, expected.scores, atol=1e-5)
@@ -224,7 +224,7 @@ def test_grounding_dino_agrees_with_the_library(folders: dict[str, Path]) -> Non
 
 def test_several_prompts_find_what_each_finds(folders: dict[str, Path]) -> None:
     detector = load('grounding-dino', folders['grounding-dino'])
-    detector._model.config.max_text_len = 8
+    detector.model.config.max_text_len = 8
     expected = []
     for words in (WORDS[:2], WORDS[2:]):
         detector.set_words(words)

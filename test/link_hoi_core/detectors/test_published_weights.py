@@ -288,11 +288,11 @@ def test_a_checkpoint_file_becomes_a_detector(
     options = DetectorOptions(VOCABULARY, weights=str(file), score_threshold=0.0)
     detector = build('detr-r50', 'detr', 'facebook/detr-resnet-50', options)
 
-    weights = detector._model.state_dict()
+    weights = detector.model.state_dict()
     query = weights['model.decoder.layers.0.encoder_attn.q_proj.weight']
     fused = published['transformer.decoder.layers.0.multihead_attn.in_proj_weight']
     assert torch.equal(query, fused[:32])
-    assert detector._names == list(COCO80)
+    assert detector.names == list(COCO80)
 
 
 @pytest.mark.parametrize(
