@@ -23,7 +23,7 @@ from link_hoi_core.data.json_files import read_json, write_json
 from link_hoi_core.detectors import load_detector
 from link_hoi_core.geometry import box_iou
 from link_hoi_core.images import read_image
-from link_hoi_core.models import load_model
+from link_hoi_core.models import load_predictor
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import Vocabulary
@@ -114,8 +114,8 @@ def main() -> None:
     options = parser.parse_args()
     name = options.detector or f'onnx:{options.shared / "weights" / "yolox_nano_coco.onnx"}'
 
-    model = load_model(options.model, 'cpu')
-    on_labelled_boxes = load_model(options.model, 'cpu', select=False)
+    model = load_predictor(options.model, 'cpu')
+    on_labelled_boxes = load_predictor(options.model, 'cpu', select=False)
     detector = load_detector(name, model.vocabulary)
     model.score_exponent = detector.score_exponent
     photos = read_photos(options.shared / 'data', model.vocabulary)

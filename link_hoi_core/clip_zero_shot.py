@@ -16,7 +16,7 @@ from torch import Tensor
 
 from link_hoi_core.backbones import BackboneConfig, build_backbone, fingerprint
 from link_hoi_core.backbones.backbone import Backbone
-from link_hoi_core.device import pick_device
+from link_hoi_core.device import pick_device, pick_precision
 from link_hoi_core.images import as_rgb_of_size
 from link_hoi_core.model.scene import clamp_boxes, list_pairs
 from link_hoi_core.predictor import HoiPredictor
@@ -58,6 +58,7 @@ class ClipZeroShot:
         max_interactions: int | None = None,
         select: bool = True,
         score_exponent: float = 1.0,
+        precision: str = 'fp32',
     ) -> None:
         """Wrap a backbone that compares images with texts.
 
@@ -65,7 +66,7 @@ class ClipZeroShot:
             vocabulary: None = that of `boxes`, else HICO-DET's.
             boxes: its verb scores are multiplied with these. Give it the same `select` and no
                 threshold or limit: a triplet that it leaves out scores 0 here.
-            select: as of `HoiPredictor`.
+            select, precision: as of `HoiPredictor`.
 
         Raises:
             ValueError: the backbone has no text side or a weight that is not finite, or `boxes`
@@ -85,7 +86,7 @@ class ClipZeroShot:
             raise ValueError(
                 f'{boxes.model_name} is a model of {boxes.vocabulary.id}, expected {vocabulary.id}'
             )
-        self.backbone = backbone
+        self.backbone = backbone.to(pick_precision(precision))
         self.vocabulary = self._base = vocabulary
         self.model_name = f'clip_zero_shot:{backbone.name}'
         if boxes is not None:

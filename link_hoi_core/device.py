@@ -1,8 +1,10 @@
-"""Where a model runs."""
+"""Where a model runs, and in which numbers."""
 
 from __future__ import annotations
 
 import torch
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 def pick_device(name: str = 'auto') -> torch.device:
@@ -17,3 +19,14 @@ def pick_device(name: str = 'auto') -> torch.device:
         return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
         raise ValueError(f'no device {name!r}: {str(error).splitlines()[0]}') from error
+
+
+def pick_precision(name: str) -> torch.dtype:
+    """The type of 'fp32', 'bf16' or 'fp16'.
+
+    Raises:
+        ValueError: there is no such precision.
+    """
+    if name not in PRECISIONS:
+        raise ValueError(f'precision is {name!r}, expected one of {", ".join(PRECISIONS)}')
+    return PRECISIONS[name]

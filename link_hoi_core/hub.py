@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TypeVar
@@ -37,7 +39,8 @@ def load_weights(load: Callable[[str], T], weights: str, repository: str) -> T:
         raise FileNotFoundError(f'{weights}: no such file or folder of weights')
     source = repository if weights == 'pretrained' else weights
     try:
-        return load(source)
+        with _quiet_retries():
+            return load(source)
     except _FAILURES as error:
         if weights == 'pretrained':
             raise _unreachable(repository, error) from error
@@ -72,7 +75,8 @@ def download(repository: str, files: Sequence[str]) -> Path:
     """
     hub = require('huggingface_hub', 'pip install huggingface_hub', f'downloading {repository}')
     try:
-        return Path(hub.snapshot_download(repository, allow_patterns=list(files)))
+        with _quiet_retries():
+            return Path(hub.snapshot_download(repository, allow_patterns=list(files)))
     except (OSError, ValueError) as error:
         raise _unreachable(repository, error) from error
 
@@ -91,6 +95,18 @@ def upload(folder: Path, repository: str, private: bool) -> str:
     except (OSError, ValueError) as error:
         raise _unreachable(repository, error) from error
     return str(address)
+
+
+@contextmanager
+def _quiet_retries() -> Iterator[None]:
+    """Keep the hub's library from logging each of some thirty attempts at a missing network."""
+    logger = logging.getLogger('huggingface_hub')
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _unreachable(repository: str, error: Exception) -> ConnectionError:

@@ -1,4 +1,7 @@
-"""The models that can be asked for by name: checkpoints, and the training-free one."""
+"""What predicts triplets, by name: checkpoints, and the training-free model.
+
+It is what `--model` and the node's parameter `model` take.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,19 @@ from pathlib import Path
 from link_hoi_core.clip_zero_shot import ClipZeroShot
 from link_hoi_core.predictor import HoiPredictor
 
+Predictor = HoiPredictor | ClipZeroShot
 ZERO_SHOT = re.compile(r'clip_zero_shot(?::(?P<backbone>[^+]+))?(?:\+(?P<boxes>.+))?')
 
 
-def load_model(
+def load_predictor(
     name: str | Path = 'boxes',
     device: str = 'auto',
     backbone_weights: str | None = None,
     *,
     select: bool = True,
     **options: object,
-) -> HoiPredictor | ClipZeroShot:
-    """Load a model that predicts triplets.
+) -> Predictor:
+    """Load what predicts triplets.
 
     Args:
         name: a checkpoint as of `HoiPredictor.from_checkpoint`, or 'clip_zero_shot', with the

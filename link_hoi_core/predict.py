@@ -16,15 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from link_hoi_core.clip_zero_shot import ClipZeroShot
 from link_hoi_core.data.json_files import write_json, write_whole
 from link_hoi_core.detectors import Detector, load_detector
 from link_hoi_core.device import pick_device
 from link_hoi_core.drawing import draw_interactions
 from link_hoi_core.images import read_image
-from link_hoi_core.models import load_model
+from link_hoi_core.models import Predictor, load_predictor
 from link_hoi_core.optional import require
-from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import NO_INTERACTION, Vocabulary
 
@@ -103,10 +101,10 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if left_out else 0
 
 
-def _load_predictor(options: argparse.Namespace) -> HoiPredictor | ClipZeroShot:
+def _load_predictor(options: argparse.Namespace) -> Predictor:
     if not 0 <= options.score_threshold <= 1:
         raise ValueError(f'--score-threshold is {options.score_threshold}, expected 0 to 1')
-    predictor = load_model(
+    predictor = load_predictor(
         options.model,
         options.device,
         options.backbone_weights,

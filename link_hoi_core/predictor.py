@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from link_hoi_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from link_hoi_core.device import pick_precision
 from link_hoi_core.hub import upload
 from link_hoi_core.images import as_rgb_of_size
 from link_hoi_core.model.scene import build_scene, count_pairs, cut_by_pairs
@@ -31,7 +32,6 @@ from link_hoi_core.vocabulary import (
 BATCH_IMAGES = 256
 BATCH_PICTURES = 16  # images of a batch that go through a backbone
 BATCH_PAIRS = 4096
-PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 class HoiPredictor:
@@ -71,11 +71,10 @@ class HoiPredictor:
         Raises:
             ValueError: there is no such precision.
         """
-        if precision not in PRECISIONS:
-            raise ValueError(f'precision is {precision!r}, expected one of {", ".join(PRECISIONS)}')
+        dtype = pick_precision(precision)
         self._checkpoint = checkpoint
-        self.model = checkpoint.model.to(PRECISIONS[precision])
-        self.backbone = checkpoint.backbone and checkpoint.backbone.to(PRECISIONS[precision])
+        self.model = checkpoint.model.to(dtype)
+        self.backbone = checkpoint.backbone and checkpoint.backbone.to(dtype)
         self.needs_image = checkpoint.backbone is not None
         self.model_name = checkpoint.name
         self.checkpoint_sha256 = checkpoint.sha256
