@@ -50,7 +50,8 @@ def build(name: str, architecture: str, repository: str, options: DetectorOption
         model = load_weights(ultralytics.YOLO, file, 'a YOLO of ultralytics')
     if model.task != 'detect':
         raise ValueError(f'{name} is a network for the task {model.task!r}, not for detection')
-    if isinstance(model, ultralytics.YOLOWorld):
+    # A file that was asked for as such keeps the words that it was saved with.
+    if isinstance(model, ultralytics.YOLOWorld) and (repository or options.words):
         look_for(model.model, options.searched_words(), options)
     return Yolo(name, model, options)
 
