@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from link_hoi_core.backbones.backbone import Input, prepare
+from link_hoi_core.backbones.transformers_models import load_model
 from link_hoi_core.detectors.batches import fitted_batch, pixel_boxes
 from link_hoi_core.detectors.detector import Detector, Found, find_by_size
 from link_hoi_core.detectors.options import DetectorOptions
@@ -43,6 +45,7 @@ class Architecture:
             query by softmax, in which the last output is "no object".
         stretched: side in pixels of the square that an image is stretched to, its values in
             [0, 1]; None = short side 800, long side at most 1333, ImageNet's statistics.
+        backbone_library: where the backbone of its configuration comes from.
     """
 
     model: str
@@ -50,12 +53,15 @@ class Architecture:
     score_exponent: float = 1.0
     best: int | None = 100
     stretched: int | None = None
+    backbone_library: str = 'timm'
 
 
 def build(name: str, architecture: str, repository: str, options: DetectorOptions) -> Detector:
     """A detector of the family, by `ARCHITECTURES`; as of `detectors.load_detector`."""
-    transformers = require('transformers', 'pip install transformers timm', name)
     kind = ARCHITECTURES[architecture]
+    transformers = require('transformers', 'pip install transformers', name)
+    require(kind.backbone_library, f'pip install {kind.backbone_library}', name)
+    published = repository or name
     if options.weights == 'random':
         model = _model_class(transformers, kind)(kind.config(transformers, _numbered(COCO80)))
     elif options.weights == 'pretrained' and not repository:
@@ -63,12 +69,11 @@ def build(name: str, architecture: str, repository: str, options: DetectorOption
             f'{name} is in no hub: download the checkpoint that PViC publishes, and give that file '
             f'as weights'
         )
+    elif Path(options.weights).is_file():
+        load = partial(_load_checkpoint, transformers, architecture)
+        model = load_weights(load, options.weights, published)
     else:
-        model = load_weights(
-            lambda source: _load(transformers, architecture, source),
-            options.weights,
-            repository or name,
-        )
+        model = load_model(_model_class(transformers, kind), options.weights, published)
     return Detr(name, kind, model, options)
 
 
@@ -149,26 +154,8 @@ def decode(
     return scores, places % classes, boxes.gather(1, queries)
 
 
-def _load(transformers: ModuleType, architecture: str, source: str) -> nn.Module:
-    """A model from a hub repository, a folder in transformers' form, or a published checkpoint."""
-    kind = ARCHITECTURES[architecture]
-    if Path(source).is_file():
-        return _load_checkpoint(transformers, architecture, source)
-    model, report = _model_class(transformers, kind).from_pretrained(
-        source, output_loading_info=True
-    )
-    check_complete(report)
-    return model
-
-
-def check_complete(report: dict[str, Any]) -> None:
-    """Raise a ValueError where transformers' loading report says that weights were missing."""
-    missing = sorted(report['missing_keys'])
-    if missing:
-        raise ValueError(f'it lacks {len(missing)} tensors, the first is {missing[0]}')
-
-
 def _load_checkpoint(transformers: ModuleType, architecture: str, file: str) -> nn.Module:
+    """A model from a checkpoint in its authors' form."""
     if architecture not in NAMES:
         known = ' and '.join(NAMES)
         raise ValueError(f'it is a file, which only {known} read: give a folder')
@@ -232,11 +219,17 @@ ARCHITECTURES: dict[str, Architecture] = {
         lambda library, names: library.DeformableDetrConfig(id2label=names),
         score_exponent=1.7,
     ),
-    'h-deformable-detr': Architecture('HDeformableDetr', _h_deformable_config, score_exponent=1.7),
+    'h-deformable-detr': Architecture(
+        'HDeformableDetr',
+        _h_deformable_config,
+        score_exponent=1.7,
+        backbone_library='transformers',
+    ),
     'rt-detr': Architecture(
         'RTDetrForObjectDetection',
         lambda library, names: library.RTDetrConfig(id2label=names),
         best=300,
         stretched=640,
+        backbone_library='transformers',
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -13,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from link_hoi_core.backbones.backbone import Input, prepare
+from link_hoi_core.backbones.transformers_models import load_model
 from link_hoi_core.detectors.batches import fitted_batch, pixel_boxes
 from link_hoi_core.detectors.detector import Detector, Found, find_by_size
-from link_hoi_core.detectors.detr import check_complete
 from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.hub import load_weights
 from link_hoi_core.optional import require
@@ -34,14 +35,20 @@ def build(name: str, architecture: str, repository: str, options: DetectorOption
     transformers = require('transformers', 'pip install transformers', name)
     kind, class_name = _ARCHITECTURES[architecture]
     model_class = getattr(transformers, class_name)
+    tokenizer = load_weights(
+        partial(transformers.AutoTokenizer.from_pretrained, trust_remote_code=False),
+        'pretrained' if options.weights == 'random' else options.weights,
+        repository,
+    )
     if options.weights == 'random':
-        tokenizer = load_weights(
-            transformers.AutoTokenizer.from_pretrained, 'pretrained', repository
-        )
         model = model_class(_CONFIGURATIONS[name](transformers))
     else:
-        model, tokenizer = load_weights(
-            lambda source: _load(transformers, model_class, source), options.weights, repository
+        model = load_model(model_class, options.weights, repository)
+    known, read = len(tokenizer), model.config.text_config.vocab_size
+    if known < read:  # of a folder without a tokenizer's file the library makes an empty one
+        raise ValueError(
+            f'{options.weights} has a tokenizer of {known} tokens for a network of {read}: give a '
+            f'folder with the files of {repository}'
         )
     return kind(name, model, tokenizer, options)
 
@@ -232,16 +239,6 @@ def _squared(image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     side = max(height, width)
     return np.pad(image, ((0, side - height), (0, side - width), (0, 0)))
-
-
-def _load(transformers: ModuleType, model_class: Any, source: str) -> tuple[nn.Module, Any]:
-    model, report = model_class.from_pretrained(source, output_loading_info=True)
-    check_complete(report)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    known, read = len(tokenizer), model.config.text_config.vocab_size
-    if known < read:  # where there is no tokenizer's file, the library makes an empty one
-        raise ValueError(f'its tokenizer knows {known} tokens, its network {read}')
-    return model, tokenizer
 
 
 def _grounding_dino_t(transformers: ModuleType) -> Any:
