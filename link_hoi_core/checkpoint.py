@@ -92,12 +92,14 @@ def load_checkpoint(
 def find_checkpoint(name: str | Path) -> Path:
     """The folder of an embedded checkpoint, else a local one, else one brought from the hub."""
     path = Path(name)
-    for folder in (EMBEDDED / name, path, path.parent if path.is_file() else path):
-        if str(name) and folder.is_dir():
-            missing = [file for file in (WEIGHTS, CONFIG) if not (folder / file).is_file()]
-            if missing:
-                raise FileNotFoundError(f'checkpoint {folder} lacks {" and ".join(missing)}')
-            return folder.resolve()
+    folder = path.parent if path.is_file() else path
+    if (EMBEDDED / name / CONFIG).is_file():
+        folder = EMBEDDED / name
+    if str(name) and folder.is_dir():
+        missing = [file for file in (WEIGHTS, CONFIG) if not (folder / file).is_file()]
+        if missing:
+            raise FileNotFoundError(f'checkpoint {folder} lacks {" and ".join(missing)}')
+        return folder.resolve()
     if HUB_NAME.fullmatch(str(name)):
         return download(str(name), (WEIGHTS, CONFIG, CARD))
     known = ', '.join(sorted(path.parent.name for path in EMBEDDED.glob(f'*/{CONFIG}')))
@@ -128,8 +130,8 @@ def save_checkpoint(
         config: JSON-able; its key 'model' is the model's own configuration.
         card: the text of README.md.
     """
-    if backbone is not None:
-        config = config | {FINGERPRINT: fingerprint(backbone)}
+    if backbone is not None:  # one that was loaded may be in lower precision by now
+        config = {FINGERPRINT: fingerprint(backbone)} | config
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -195,8 +196,8 @@ class HoiPredictor:
             names = [vocabulary.objects[i] for i in np.flatnonzero(object_rows < 0)]
             if names and not self.needs_image:
                 new_objects = torch.from_numpy(text_embeddings(names))
-        model = self._checkpoint.model
-        self.model = model.for_words(verb_rows, new_verbs, object_rows, new_objects)
+        model = self._checkpoint.model.for_words(verb_rows, new_verbs, object_rows, new_objects)
+        self.model = model.to(self._dtype)
         self._verbs, self._objects = verbs, objects
         self._set_vocabulary(vocabulary)
 

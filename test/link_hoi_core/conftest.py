@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from link_hoi_core.backbones.backbone import BackboneConfig
 from link_hoi_core.checkpoint import Checkpoint, build_model, save_checkpoint
 from link_hoi_core.configuration import to_dict
 from link_hoi_core.model.link import Link, LinkConfig
@@ -50,6 +51,21 @@ def small_checkpoint(
     model = make_model()
     folder = tmp_path_factory.mktemp('models') / 'small'
     save_checkpoint(folder, model, None, {'model': to_dict(model.config)}, 'An untrained model.\n')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def seeing_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model that looks at pixels through a small random backbone, saved."""
+    pytest.importorskip('timm')
+    backbone = BackboneConfig('timm:test_vit.r160_in1k', weights='random', text='minilm')
+    config = LinkConfig(width=32, backbone=backbone, adapter=4)
+    torch.manual_seed(0)
+    model, frozen = build_model(config)
+    for parameter in (model.head.bias, model.adapter.up.weight):  # not alike, and not without use
+        torch.nn.init.normal_(parameter, std=2)
+    folder = tmp_path_factory.mktemp('models') / 'seeing'
+    save_checkpoint(folder, model.eval(), frozen, {'model': to_dict(config)}, 'It sees.\n')
     return folder
 
 

@@ -6,16 +6,21 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from link_hoi_core import checkpoint
-from link_hoi_core.checkpoint import load_checkpoint, save_checkpoint
+from link_hoi_core.backbones import BackboneConfig, build_backbone, fingerprint
+from link_hoi_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from link_hoi_core.configuration import to_dict
 from link_hoi_core.model.link import Link
+from link_hoi_core.model.scene import build_scene
+from link_hoi_core.structures import Detections
 
 
 @pytest.fixture
@@ -108,6 +113,113 @@ def refused(folder: Path | str, kind: type[Exception], *words: str) -> None:
     sentence = str(error.value)
     assert '\n' not in sentence
     assert [word for word in words if word not in sentence] == []
+
+
+def test_a_file_in_the_folder_is_the_folder(
+    small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = load_checkpoint(small_checkpoint, 'cpu')
+    monkeypatch.chdir(small_checkpoint)
+    for name in (
+        small_checkpoint / 'model.safetensors',
+        str(small_checkpoint / 'config.json'),
+        'model.safetensors',
+        '.',
+        f'../{small_checkpoint.name}',
+    ):
+        found = load_checkpoint(name, 'cpu')
+        assert (found.name, found.sha256) == (expected.name, expected.sha256)
+        assert found.card == 'An untrained model.\n'
+
+
+def test_a_file_of_something_else_says_what_its_folder_lacks(tmp_path: Path) -> None:
+    (tmp_path / 'notes.txt').write_text('hello')
+    refused(tmp_path / 'notes.txt', FileNotFoundError, str(tmp_path), 'model.safetensors')
+
+
+def test_a_hub_name_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    constants = pytest.importorskip('huggingface_hub.constants')
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    refused('nobody/no-such-model', ConnectionError, 'nobody/no-such-model', 'hf download')
+
+
+@pytest.mark.parametrize('name', ['', 'a/b/c', '../boxes', 'bo xes', 'https://example.org/a/b'])
+def test_what_is_neither_a_path_nor_a_hub_name(name: str) -> None:
+    refused(name, FileNotFoundError, 'no checkpoint', 'boxes')
+
+
+def logits(found: Checkpoint) -> torch.Tensor:
+    """Of one generated picture with a person and two things."""
+    picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    boxes = [[5, 5, 60, 80], [30, 20, 110, 85], [70, 0, 120, 40]]
+    scene = build_scene([Detections(boxes, [1, 1, 1], [0, 1, 56], (90, 120))], person=0)
+    with torch.inference_mode():
+        features = found.backbone.encode_image(found.backbone.prepare([picture]))
+        return found.model.infer(scene, features)
+
+
+def test_a_model_that_sees_comes_back_with_its_backbone(
+    seeing_checkpoint: Path, tmp_path: Path
+) -> None:
+    first = load_checkpoint(seeing_checkpoint, 'cpu')
+    assert first.config['backbone_fingerprint'] == fingerprint(first.backbone)
+    assert first.card == 'It sees.\n'
+    assert not first.backbone.training
+    assert not any(value.requires_grad for value in first.backbone.parameters())
+    save_checkpoint(tmp_path / 'again', first.model, first.backbone, first.config, first.card)
+    again = load_checkpoint(tmp_path / 'again', 'cpu')
+    torch.testing.assert_close(logits(again), logits(first), rtol=0, atol=0)
+    assert again.config == first.config and again.sha256 == first.sha256
+    assert not [
+        name for name in load_file(tmp_path / 'again' / 'model.safetensors') if 'back' in name
+    ]
+
+
+def test_the_backbones_weights_may_lie_elsewhere(seeing_checkpoint: Path, tmp_path: Path) -> None:
+    expected = load_checkpoint(seeing_checkpoint, 'cpu')
+    file = tmp_path / 'vit.safetensors'
+    head = {'head.weight': torch.zeros(1000, 64), 'head.bias': torch.zeros(1000)}
+    save_file(expected.backbone.model.state_dict() | head, file)  # as timm publishes it
+    found = load_checkpoint(seeing_checkpoint, 'cpu', backbone_weights=str(file))
+    torch.testing.assert_close(logits(found), logits(expected), rtol=0, atol=0)
+
+
+@pytest.fixture
+def seeing(seeing_checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint with a backbone, to damage."""
+    return Path(shutil.copytree(seeing_checkpoint, tmp_path / 'seeing'))
+
+
+def test_another_backbone_of_the_same_name_names_both(seeing: Path) -> None:
+    config = load_checkpoint(seeing, 'cpu').model.config.backbone
+    found = fingerprint(build_backbone(config))
+    other = fingerprint(build_backbone(replace(config, seed=1)))
+    assert found != other
+    edit_config(seeing, backbone=asdict(replace(config, seed=1)))
+    refused(seeing, ValueError, 'timm:test_vit.r160_in1k', found, other)
+
+
+def test_a_backbone_of_another_width_is_named(seeing: Path) -> None:
+    other = BackboneConfig('timm:test_vit2.r160_in1k', weights='random', text='minilm')
+    edit_config(seeing, backbone=asdict(other))
+    refused(seeing, ValueError, 'timm:test_vit2.r160_in1k')
+
+
+def test_a_backbone_that_is_not_there_is_one_sentence(seeing: Path, tmp_path: Path) -> None:
+    weights = str(tmp_path / 'nowhere.safetensors')
+    with pytest.raises(FileNotFoundError, match='nowhere.safetensors: no such file') as error:
+        load_checkpoint(seeing, 'cpu', backbone_weights=weights)
+    assert '\n' not in str(error.value)
+    edit_config(seeing, backbone={'name': 'timm:test_vitt.r160_in1k', 'weights': 'random'})
+    refused(seeing, ValueError, 'test_vitt', 'did you mean', 'test_vit')
+
+
+def test_with_and_without_pixels_are_different_architectures(seeing: Path, copy: Path) -> None:
+    config = json.loads((seeing / 'config.json').read_text())['model']
+    edit_config(seeing, backbone={'name': 'none'})
+    refused(seeing, ValueError, 'another architecture', 'absent')
+    edit_config(copy, backbone=config['backbone'])
+    refused(copy, ValueError, 'timm:test_vit.r160_in1k')
 
 
 def test_no_such_checkpoint_names_the_embedded_ones() -> None:

@@ -6,14 +6,18 @@ import math
 
 import numpy as np
 import pytest
+import reference
 import torch
 
 from link_hoi_core.geometry import (
     box_area,
     box_encoding,
     box_iou,
+    centre_encoding,
     class_wise_nms,
+    map_encoding,
     pairwise_encoding,
+    roi_average,
     sine_encoding,
 )
 
@@ -129,15 +133,6 @@ def test_nms_of_5000_boxes() -> None:
     assert len(kept) < 5000 and rivals.any(axis=1).all()
 
 
-def sine_loop(position: float, width: int, temperature: float) -> list[float]:
-    """Spec section 3: angle 2 pi p / T^(2 floor(k/2) / width); even k sine, odd k cosine."""
-    values = []
-    for k in range(width):
-        angle = 2 * math.pi * position / temperature ** (2 * (k // 2) / width)
-        values.append(math.sin(angle) if k % 2 == 0 else math.cos(angle))
-    return values
-
-
 def test_sine_encoding_by_hand() -> None:
     quarter = sine_encoding(torch.tensor(0.25, dtype=torch.float64), width=4, temperature=100.0)
     # angles pi/2 and pi/2 / 100^(1/2) = pi/20
@@ -149,14 +144,14 @@ def test_sine_encoding_by_hand() -> None:
 def test_sine_encoding_equals_a_scalar_loop(position: float) -> None:
     found = sine_encoding(torch.tensor([position], dtype=torch.float64))
     assert found.shape == (1, 128)
-    assert found[0].tolist() == pytest.approx(sine_loop(position, 128, 20.0), abs=1e-12)
+    assert found[0].tolist() == pytest.approx(reference.sine(position), abs=1e-12)
 
 
 def test_box_encoding_is_centre_then_size_each_vertical_first() -> None:
     boxes = torch.tensor([[0.1, 0.2, 0.5, 0.8], [0.0, 0.0, 1.0, 1.0]], dtype=torch.float64)
     found = box_encoding(boxes)
     assert found.shape == (2, 512)
-    expected = [sine_loop(value, 128, 20.0) for value in (0.5, 0.3, 0.6, 0.4)]  # cy, cx, h, w
+    expected = [reference.sine(value) for value in (0.5, 0.3, 0.6, 0.4)]  # cy, cx, h, w
     assert found[0].tolist() == pytest.approx(sum(expected, []), abs=1e-12)
     assert box_encoding(boxes.reshape(1, 2, 4)).equal(found.reshape(1, 2, 512))
 
@@ -195,27 +190,11 @@ def test_pairwise_encoding_below_and_left() -> None:
     assert found[13:18] == pytest.approx([0, 0, 90 / 20, 55 / 10, 0])
 
 
-def pairwise_loop(h: list[float], o: list[float], height: float, width: float) -> list[float]:
-    """Spec section 4, term by term."""
-    e = 1e-10
-    cx1, cy1, w1, h1 = (h[0] + h[2]) / 2, (h[1] + h[3]) / 2, h[2] - h[0], h[3] - h[1]
-    cx2, cy2, w2, h2 = (o[0] + o[2]) / 2, (o[1] + o[3]) / 2, o[2] - o[0], o[3] - o[1]
-    dx, dy = abs(cx2 - cx1) / (w1 + e), abs(cy2 - cy1) / (h1 + e)
-    f = [cx1 / width, cy1 / height, cx2 / width, cy2 / height]
-    f += [w1 / width, h1 / height, w2 / width, h2 / height]
-    f += [w1 * h1 / (width * height), w2 * h2 / (width * height), w2 * h2 / (w1 * h1 + e)]
-    f += [w1 / (h1 + e), w2 / (h2 + e), iou(h, o)]
-    f += [dx if cx2 > cx1 else 0, dx if cx2 < cx1 else 0]
-    f += [dy if cy2 > cy1 else 0, dy if cy2 < cy1 else 0]
-    return f + [math.log(value + e) for value in f]
-
-
 def test_pairwise_encoding_equals_a_scalar_loop() -> None:
     humans, objects = random_boxes(40, 5), random_boxes(40, 6)
     sizes = np.random.default_rng(7).uniform(600, 900, (40, 2))
     expected = [
-        pairwise_loop(h, o, *size)
-        for h, o, size in zip(humans.tolist(), objects.tolist(), sizes.tolist())
+        reference.pairwise_encoding(h, o, *size) for h, o, size in zip(humans, objects, sizes)
     ]
     double = pairwise_encoding(*(torch.from_numpy(x) for x in (humans, objects, sizes)))
     np.testing.assert_allclose(double, expected, rtol=1e-12, atol=1e-12)
@@ -232,3 +211,122 @@ def test_pairwise_encoding_is_finite_for_boxes_cut_to_nothing(
     """A box outside the image has no area once it is clamped to the image."""
     boxes = (torch.tensor([box], dtype=torch.float32) for box in (human, object_))
     assert pairwise_encoding(*boxes, torch.tensor([[480.0, 640.0]])).isfinite().all()
+
+
+def test_centre_encoding_by_hand() -> None:
+    """Of a box 0.4 wide, 0.5 high: the y half times r_h / 0.5, the x half times r_w / 0.4."""
+    box = torch.tensor([0.1, 0.2, 0.5, 0.7], dtype=torch.float64)
+    encoding, ratios = box_encoding(box), torch.tensor([0.8, 0.25], dtype=torch.float64)
+    found = centre_encoding(encoding, box, ratios)
+    torch.testing.assert_close(found[:128], encoding[:128] * 0.25 / 0.5)
+    torch.testing.assert_close(found[128:], encoding[128:256] * 0.8 / 0.4)
+
+
+def test_centre_encoding_equals_a_loop() -> None:
+    random = np.random.default_rng(0)
+    boxes = boxes_in(24, 0).numpy()[12:].reshape(3, 4, 4).copy()
+    boxes[1, :2, 2:] = boxes[1, :2, :2]  # cut to nothing at the border: divided by 1e-6
+    ratios = random.uniform(0, 1, (3, 4, 2))
+    boxes_, ratios_ = torch.from_numpy(boxes), torch.from_numpy(ratios)
+    found = centre_encoding(box_encoding(boxes_), boxes_, ratios_).numpy()
+    for row in np.ndindex(3, 4):
+        expected = reference.centre_encoding(boxes[row], ratios[row])
+        np.testing.assert_allclose(found[row], expected, rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize(('height', 'width'), [(1, 1), (3, 5), (14, 14)])
+def test_map_encoding_equals_detr_cell_by_cell(height: int, width: int) -> None:
+    found = map_encoding(height, width, like=torch.zeros((), dtype=torch.float64))
+    assert found.shape == (height * width, 256)
+    expected = reference.map_encoding(height, width)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    # Cells count from 1, and the last one is at 1, by (cells + 1e-6): y first, then x.
+    last = reference.sine(height / (height + 1e-6)) + reference.sine(width / (width + 1e-6))
+    assert found[-1].tolist() == pytest.approx(last, abs=1e-12)
+
+
+def boxes_in(count: int, seed: int) -> torch.Tensor:
+    """Boxes of all sizes in a unit image: (count, 4); some tiny, some along the border, all."""
+    random = np.random.default_rng(seed)
+    corners = np.sort(random.uniform(0, 1, (2, count, 2)), axis=0)
+    corners[1, :5] = corners[0, :5] + random.uniform(1e-5, 1e-3, (5, 2))
+    corners[0, 5:10, 0], corners[1, 8:12, 1] = 0, 1
+    corners[:, 12] = [[0, 0], [1, 1]]
+    corners[:, 13:15] = [[[0, 0]] * 2, [[0.002, 1], [1, 0.002]]]
+    corners[:, 15] = [[0.998, 0.997], [1, 1]]
+    return torch.from_numpy(corners.transpose(1, 0, 2).reshape(count, 4).clip(0, 1))
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(('grid', 'side'), [(14, 224), (24, 336), (10, 160), (7, 7), (3, 96)])
+def test_roi_average_is_that_of_torchvision(
+    grid: int, side: int, dtype: torch.dtype, tolerance: float
+) -> None:
+    ops = pytest.importorskip('torchvision.ops')
+    torch.manual_seed(grid)
+    features = torch.randn(2, 6, grid, grid, dtype=dtype)
+    boxes = torch.stack([boxes_in(150, seed) for seed in (0, 1)]).to(dtype)
+    pixels = [image * side for image in boxes]
+    expected = ops.roi_align(features, pixels, 7, grid / side, sampling_ratio=-1, aligned=True)
+    expected = expected.mean((2, 3)).unflatten(0, (2, -1))
+    torch.testing.assert_close(roi_average(features, boxes), expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(('height', 'width'), [(14, 10), (5, 30), (1, 8), (40, 2)])
+def test_roi_average_scales_each_axis_by_itself(
+    height: int, width: int, dtype: torch.dtype, tolerance: float
+) -> None:
+    """torchvision has one scale for both: it gets the boxes in cells."""
+    ops = pytest.importorskip('torchvision.ops')
+    torch.manual_seed(0)
+    features, boxes = torch.randn(1, 6, height, width, dtype=dtype), boxes_in(200, 3).to(dtype)
+    cells = boxes * torch.tensor([width, height, width, height], dtype=dtype)
+    expected = ops.roi_align(features, [cells], 7, 1.0, sampling_ratio=-1, aligned=True)
+    found = roi_average(features, boxes[None])[0]
+    torch.testing.assert_close(found, expected.mean((2, 3)), rtol=0, atol=tolerance)
+
+
+def test_roi_average_equals_a_loop() -> None:
+    """Also where torchvision is not installed."""
+    torch.manual_seed(0)
+    features, boxes = torch.randn(1, 3, 9, 16, dtype=torch.float64), boxes_in(40, 4)
+    found = roi_average(features, boxes[None])[0]
+    expected = [reference.roi_average(features[0].numpy(), box) for box in boxes.numpy()]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+
+
+def test_roi_average_of_a_plane_is_its_value_at_the_centre() -> None:
+    """Cell (y, x) has its middle at y + 0.5; a box within the middles averages a slope exactly."""
+    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(12.0), indexing='ij')
+    features = torch.stack((y + 0.5, x + 0.5, torch.ones(8, 12)))[None].double()
+    boxes = torch.tensor([[1.0, 1.0, 4.0, 3.0], [2.2, 3.1, 11.0, 7.3]], dtype=torch.float64)
+    found = roi_average(features, boxes[None] / torch.tensor([12.0, 8.0, 12.0, 8.0]))
+    expected = [[2.0, 2.5, 1.0], [5.2, 6.6, 1.0]]
+    torch.testing.assert_close(found[0], torch.tensor(expected, dtype=torch.float64))
+
+
+def test_roi_average_of_a_batch_is_that_of_each_image() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(3, 4, 6, 7, dtype=torch.float64)
+    boxes = torch.stack([boxes_in(20, seed) for seed in range(3)])
+    together = roi_average(features, boxes)
+    for row in range(3):
+        alone = roi_average(features[row : row + 1], boxes[row : row + 1])
+        torch.testing.assert_close(together[row], alone[0], rtol=0, atol=1e-12)
+    assert roi_average(features, boxes[:, :0]).shape == (3, 0, 4)
+
+
+def test_gradient_of_roi_average_is_that_of_torchvision() -> None:
+    ops = pytest.importorskip('torchvision.ops')
+    torch.manual_seed(0)
+    features, boxes = torch.randn(1, 4, 9, 9, dtype=torch.float64), boxes_in(50, 5)
+    weights, gradients = torch.randn(50, 4, dtype=torch.float64), []
+    for average in (
+        lambda x: roi_average(x, boxes[None])[0],
+        lambda x: ops.roi_align(x, [boxes * 9], 7, aligned=True).mean((2, 3)),
+    ):
+        leaf = features.clone().requires_grad_()
+        (average(leaf) * weights).sum().backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
