@@ -72,10 +72,11 @@ class HoiPredictor:
         Raises:
             ValueError: there is no such precision.
         """
-        dtype = pick_precision(precision)
+        self._dtype = pick_precision(precision)
         self._checkpoint = checkpoint
-        self.model = checkpoint.model.to(dtype)
-        self.backbone = checkpoint.backbone and checkpoint.backbone.to(dtype)
+        # A copy, as the checkpoint's own model is what `save_pretrained` writes.
+        self.model = copy.deepcopy(checkpoint.model).to(self._dtype)
+        self.backbone = checkpoint.backbone and checkpoint.backbone.to(self._dtype)
         self.needs_image = checkpoint.backbone is not None
         self.model_name = checkpoint.name
         self.checkpoint_sha256 = checkpoint.sha256
