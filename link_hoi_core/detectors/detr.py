@@ -20,6 +20,7 @@ from link_hoi_core.detectors.detector import Detector, Found, find_by_size
 from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.detectors.published_weights import (
     NAMES,
+    NO_CLASS,
     class_names,
     published_state,
     read_checkpoint,
@@ -29,7 +30,6 @@ from link_hoi_core.optional import require
 from link_hoi_core.vocabulary import COCO80
 
 SCORE_THRESHOLD = 0.05  # box-score-thresh, LINK A.4
-UNUSED = 'N/A'  # what COCO's ten unused categories are called
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Detr(Detector):
         self.size = size
         names = model.config.id2label
         self.names = [names[index] for index in range(len(names))]
-        self._unused = [index for index, name in enumerate(self.names) if name == UNUSED]
+        self._unused = [index for index, name in enumerate(self.names) if name == NO_CLASS]
 
     def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
         """As of `Detector.find`; images of one size run at once, as padding would change scores."""

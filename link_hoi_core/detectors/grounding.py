@@ -146,7 +146,14 @@ class GroundingDino(OpenVocabularyDetector):
         phrases = [re.sub(r'[._?\s]+', ' ', word).strip().lower() for word in words]
         ids = [self._tokenizer(phrase, add_special_tokens=False)['input_ids'] for phrase in phrases]
         start, end, stop = self._tokenizer.convert_tokens_to_ids(['[CLS]', '[SEP]', '.'])
-        self._prompts = prompts(ids, start, end, stop, self.model.config.max_text_len)
+        longest = self.model.config.max_text_len
+        for word, tokens in zip(words, ids):
+            if len(tokens) > longest - 3:
+                raise ValueError(
+                    f'{word[:40]!r}, a word to look for, has {len(tokens)} tokens, expected at '
+                    f'most {longest - 3}'
+                )
+        self._prompts = prompts(ids, start, end, stop, longest)
 
 
 #: Token ids of a prompt, and (word, first token, token after the last) of each word in it.
@@ -158,15 +165,10 @@ def prompts(
 ) -> list[Prompt]:
     """Words' token ids as prompts 'START word STOP word STOP END' of at most `longest` tokens.
 
-    Raises:
-        ValueError: one word alone is too long.
+    Each word alone fits into one.
     """
     made: list[Prompt] = []
     for index, word in enumerate(words):
-        if len(word) + 3 > longest:
-            raise ValueError(
-                f'word {index} to look for has {len(word)} tokens, expected at most {longest - 3}'
-            )
         if not made or len(made[-1][0]) + len(word) + 2 > longest:
             made.append(([start], []))
         tokens, spans = made[-1]
@@ -194,7 +196,10 @@ def decode_tokens(logits: Tensor, spans: Sequence[tuple[int, int, int]]) -> tupl
 
 
 class Owl(OpenVocabularyDetector):
-    """OWLv2 (Minderer et al. 2023): each patch predicts a box, and is compared with texts."""
+    """OWLv2 (Minderer et al. 2023): each patch predicts a box, and is compared with texts.
+
+    Of a text it reads the first 16 tokens.
+    """
 
     def __init__(
         self, name: str, model: nn.Module, tokenizer: Callable[..., Any], options: DetectorOptions

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from link_hoi_core.vocabulary import COCO80, COCO91_IDS
 
+#: What a number of COCO's is called that no class has.
+NO_CLASS = 'N/A'
 #: Keys that are not used: Swin's index of relative positions, which follows from its window.
 IGNORED = r'\.relative_position_index$'
 #: Weights of transformers that no checkpoint has: the norm after Swin's last stage, unused here.
@@ -91,7 +93,7 @@ def read_checkpoint(file: str) -> dict[str, Tensor]:
 
 
 def class_names(published: Mapping[str, Tensor], architecture: str) -> tuple[str, ...]:
-    """The classes of a checkpoint, by the size of its class head; 'N/A' where a number is unused.
+    """The classes of a checkpoint, by the size of its class head; NO_CLASS at an unused number.
 
     80 in COCO's order after fine-tuning (spec section 0), else 91, numbered by COCO's category ids.
 
@@ -106,7 +108,7 @@ def class_names(published: Mapping[str, Tensor], architecture: str) -> tuple[str
         return COCO80
     if count == 91:
         names = dict(zip(COCO91_IDS, COCO80))
-        return tuple(names.get(index, 'N/A') for index in range(91))
+        return tuple(names.get(index, NO_CLASS) for index in range(91))
     raise ValueError(f'{head} is of {count} classes, expected 80 or 91')
 
 

@@ -120,9 +120,11 @@ def test_long_lists_are_asked_for_in_several_prompts(longest: int) -> None:
     assert read == dict(enumerate(words))
 
 
-def test_a_word_that_fits_into_no_prompt_is_refused() -> None:
-    with pytest.raises(ValueError, match='has 9 tokens, expected at most 5'):
-        prompts([[1] * 9], 1, 2, 3, 8)
+def test_a_word_that_fits_into_no_prompt_is_refused(folders: dict[str, Path]) -> None:
+    detector = load('grounding-dino', folders['grounding-dino'])
+    with pytest.raises(ValueError, match="'dog dog .* has 300 tokens, expected at most 253"):
+        detector.set_words(['person', 'dog ' * 300])
+    assert detector.words == WORDS
 
 
 def test_tokens_become_words_as_in_float64() -> None:
