@@ -217,10 +217,9 @@ class HoiPredictor:
             raise ValueError(
                 f'{self.model_name} looks at pixels through {name}: it needs the image'
             )
-        return [
-            as_rgb_of_size(image, found.image_size)
-            for image, found in zip(images, detections, strict=True)
-        ]
+        if len(images) != len(detections):
+            raise ValueError(f'{len(images)} images for {len(detections)} sets of detections')
+        return [as_rgb_of_size(image, found.image_size) for image, found in zip(images, detections)]
 
     @torch.inference_mode()
     def _features(self, pictures: list[np.ndarray]) -> Tensor | None:
