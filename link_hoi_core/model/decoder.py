@@ -84,13 +84,13 @@ class LinkingDecoder(nn.Module):
         if feature_width:
             self.connector = nn.Sequential(
                 nn.Linear(feature_width, width),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 nn.Linear(width, width),
                 nn.LayerNorm(width),
             )
         if feature_width and not plain:
             self.modulation = nn.Sequential(
-                nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2), nn.Sigmoid()
+                nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, 2), nn.Sigmoid()
             )
 
     def forward(
@@ -182,7 +182,7 @@ class LinkingLook(nn.Module):
         self.semantic = CrossAttention(feature_width, heads)
         self.fuse = nn.Sequential(
             nn.Linear(width + feature_width, 4 * width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Dropout(dropout),
             nn.Linear(4 * width, width),
         )

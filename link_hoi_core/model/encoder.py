@@ -98,9 +98,8 @@ class PairLinear(nn.Module):
 
     def forward(self, per_detection: Tensor, scene: Scene) -> Tensor:
         """(B, N, W) -> (B, M, output)."""
-        human, _ = scene.at_pairs(self.human(per_detection))
-        _, object_ = scene.at_pairs(self.object(per_detection))
-        return human + object_
+        human = scene.at_humans(self.human(per_detection))
+        return human.add_(scene.at_objects(self.object(per_detection)))
 
 
 class PairFusion(nn.Module):
@@ -112,17 +111,21 @@ class PairFusion(nn.Module):
         self.content_norm = nn.LayerNorm(width)
         self.spatial_head = nn.Sequential(
             nn.Linear(PAIR_ENCODING_WIDTH, 128),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(128, 256),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(256, width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(width, width),
             nn.LayerNorm(width),
         )
         hidden = width + width // 2
         self.mix = nn.Sequential(
-            nn.ReLU(), nn.Linear(2 * width, hidden), nn.ReLU(), nn.Linear(hidden, width), nn.ReLU()
+            nn.ReLU(inplace=True),
+            nn.Linear(2 * width, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, width),
+            nn.ReLU(inplace=True),
         )
 
     def forward(self, queries: Tensor, spatial: Tensor, scene: Scene) -> Tensor:

@@ -53,9 +53,15 @@ class Scene:
 
     def at_pairs(self, per_detection: Tensor) -> tuple[Tensor, Tensor]:
         """Values of detections (B, N, ...) at each pair's human and object: 2 x (B, M, ...)."""
-        image = torch.arange(len(self.pairs), device=self.pairs.device).unsqueeze(1)
-        human, object_ = self.pairs.unbind(-1)
-        return per_detection[image, human], per_detection[image, object_]
+        return self.at_humans(per_detection), self.at_objects(per_detection)
+
+    def at_humans(self, per_detection: Tensor) -> Tensor:
+        """Values of detections (B, N, ...) at each pair's human: a new (B, M, ...)."""
+        return _take(per_detection, self.pairs[..., 0])
+
+    def at_objects(self, per_detection: Tensor) -> Tensor:
+        """Values of detections (B, N, ...) at each pair's object: a new (B, M, ...)."""
+        return _take(per_detection, self.pairs[..., 1])
 
 
 def list_pairs(labels: np.ndarray, person: int) -> np.ndarray:
@@ -128,6 +134,14 @@ def clamp_boxes(detections: Detections) -> np.ndarray:
     """Boxes (N, 4) cut at the image's border."""
     height, width = detections.image_size
     return detections.boxes.clip(0, np.array([width, height, width, height], dtype=np.float32))
+
+
+def _take(values: Tensor, index: Tensor) -> Tensor:
+    """(B, N, ...) at indices (B, M) -> (B, M, ...), as one copy of rows."""
+    images, rows = values.shape[:2]
+    first = rows * torch.arange(images, device=index.device).unsqueeze(1)
+    taken = values.flatten(0, 1).index_select(0, (index + first).flatten())
+    return taken.unflatten(0, index.shape)
 
 
 def _mask(lengths: Sequence[int], longest: int) -> Tensor:

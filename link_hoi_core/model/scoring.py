@@ -21,8 +21,7 @@ def pair_prior(scene: Scene) -> Tensor:
 
 def valid_verbs(scene: Scene, valid: Tensor) -> Tensor:
     """Verbs that the pair's object allows: (B, M, V) bool, from the table `valid` (O, V)."""
-    _, label = scene.at_pairs(scene.labels)
-    return valid[label] & scene.pair_present.unsqueeze(-1)
+    return valid[scene.at_objects(scene.labels)] & scene.pair_present.unsqueeze(-1)
 
 
 def prior_logit(logits: Tensor, prior: Tensor) -> Tensor:
