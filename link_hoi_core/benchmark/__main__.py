@@ -13,6 +13,7 @@ import torch
 
 from link_hoi_core.benchmark import complexity, latency
 from link_hoi_core.data.json_files import write_json
+from link_hoi_core.device import PRECISIONS
 
 PROGRAM = 'python -m link_hoi_core.benchmark'
 PAIRS = (60, 435)  # 4 humans and 12 objects; 15 and 15, the most that are selected
@@ -65,7 +66,7 @@ def _add_latency(parser: argparse.ArgumentParser) -> None:
         '--config', nargs='+', type=Path, default=[], help='experiments, timed with random weights'
     )
     parser.add_argument('--device', nargs='+', default=['auto'], help='auto, cpu, cuda, cuda:1 ...')
-    parser.add_argument('--precision', nargs='+', choices=latency.PRECISIONS, default=['fp32'])
+    parser.add_argument('--precision', nargs='+', choices=PRECISIONS, default=['fp32'])
     parser.add_argument('--mode', nargs='+', choices=latency.MODES, default=['eager'])
     parser.add_argument('--rounds', type=int, default=20)
     _add_common(parser)

@@ -1,9 +1,13 @@
 """Milliseconds of each stage from an image and its detections to triplets.
 
-The predictor is timed as it is: laps end where one stage hands over to the next, so that they sum
-to the whole. Scenes of all numbers of pairs and a ViT-B/16 at 224 x 224 of the same precision take
-turns, so that a busy machine slows all of them; the ratio is that of the medians of the HOI part,
-which is all that comes after the backbone, and of the ViT-B/16.
+The predictor is timed as it is: a lap ends where one stage hands over to the next, so that the laps
+sum to the whole. They are: preprocess (select detections, stretch the image), backbone, scene (pad
+and copy the detections), unary (box encodings, ROI align, queries), encoder, decoder, head, scoring
+(the prior, ranked triplets); where the network is compiled, network stands for its four.
+
+Scenes of all numbers of pairs and a ViT-B/16 at 224 x 224 of the same precision take turns, so that
+a busy machine slows all of them. The ratio is that of two medians: of the HOI part, which is all
+that comes after the backbone, and of the ViT-B/16.
 """
 
 from __future__ import annotations
@@ -27,8 +31,8 @@ from link_hoi_core.benchmark.models import VisionTransformer, read_experiment, u
 from link_hoi_core.benchmark.scenes import HEIGHT, WIDTH, crowded_scene
 from link_hoi_core.benchmark.table import aligned
 from link_hoi_core.checkpoint import Checkpoint, load_checkpoint
-from link_hoi_core.device import pick_device
-from link_hoi_core.predictor import PRECISIONS, HoiPredictor
+from link_hoi_core.device import pick_device, pick_precision
+from link_hoi_core.predictor import HoiPredictor
 
 MODES = ('eager', 'compile', 'graph')
 WARM_UP = 2  # rounds that are not counted
@@ -109,7 +113,7 @@ def measure(
         RuntimeError: the device has no such precision or mode.
     """
     predictor = HoiPredictor(checkpoint, precision=precision)
-    device, dtype = next(predictor.model.parameters()).device, PRECISIONS[precision]
+    device, dtype = next(predictor.model.parameters()).device, pick_precision(precision)
     watch = Stopwatch(device)
     _mark_stages(predictor, watch, mode)
     random = np.random.default_rng(0)
@@ -157,17 +161,16 @@ def _mark_stages(predictor: HoiPredictor, watch: Stopwatch, mode: str) -> None:
     if backbone is not None:
         backbone.prepare = _then(backbone.prepare, lambda: watch.mark('preprocess'))
         backbone.encode_image = _then(backbone.encode_image, lambda: watch.mark('backbone'))
-    predictor.model.infer = _accelerated(model, mode, watch)
+    model.infer = _accelerated(model, mode, watch)
     if mode == 'eager':
         for name in ('unary', 'encoder', 'decoder', 'head'):
-            _hook(getattr(model, name), name, watch)
-
-
-def _hook(module: nn.Module, name: str, watch: Stopwatch) -> None:
-    module.register_forward_hook(lambda *_: watch.mark(name))
+            module = getattr(model, name)
+            module.register_forward_hook(lambda *_, stage=name: watch.mark(stage))
 
 
 def _then(function: Callable[..., Any], end: Callable[[], None]) -> Callable[..., Any]:
+    """`function`, with `end` called after it."""
+
     def timed(*arguments: Any) -> Any:
         result = function(*arguments)
         end()
