@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.images import as_rgb
 from link_hoi_core.structures import Detections
-from link_hoi_core.vocabulary import Vocabulary
 
 LEAST_SIDE = 1.0  # pixels; what is smaller is an artefact of decoding
 
@@ -45,19 +45,14 @@ class Detector(ABC):
 
     score_exponent: float = 1.0
 
-    def __init__(
-        self,
-        name: str,
-        vocabulary: Vocabulary,
-        score_threshold: float,
-        keep_unknown: bool = True,
-    ) -> None:
-        """`keep_unknown`: objects outside the vocabulary stay, label -1, under their own name."""
+    def __init__(self, name: str, options: DetectorOptions, score_threshold: float) -> None:
+        """`score_threshold`: the family's own, where the options ask for none."""
         self.name = name
-        self.vocabulary = vocabulary
-        self.score_threshold = score_threshold
+        self.vocabulary = options.vocabulary
+        asked = options.score_threshold
+        self.score_threshold = score_threshold if asked is None else asked
         self.unknown: Counter[str] = Counter()
-        self._keep_unknown = keep_unknown
+        self._keep_unknown = options.keep_unknown
         self._labels: dict[str, int] = {}
 
     @abstractmethod

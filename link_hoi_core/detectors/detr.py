@@ -94,9 +94,7 @@ class Detr(Detector):
         options: DetectorOptions,
         size: tuple[int, int] = (800, 1333),
     ) -> None:
-        super().__init__(
-            name, options.vocabulary, options.threshold(SCORE_THRESHOLD), options.keep_unknown
-        )
+        super().__init__(name, options, SCORE_THRESHOLD)
         self.score_exponent = architecture.score_exponent
         self._architecture = architecture
         self.model = model.to(options.device).eval().requires_grad_(False)

@@ -71,9 +71,7 @@ class OpenVocabularyDetector(Detector):
         options: DetectorOptions,
         threshold: float,
     ) -> None:
-        super().__init__(
-            name, options.vocabulary, options.threshold(threshold), options.keep_unknown
-        )
+        super().__init__(name, options, threshold)
         self.model = model.to(options.device).eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self.set_words(options.searched_words())

@@ -80,8 +80,7 @@ class Onnx(Detector):
     """
 
     def __init__(self, name: str, file: Path, options: DetectorOptions) -> None:
-        threshold = options.threshold(SCORE_THRESHOLD)
-        super().__init__(name, options.vocabulary, threshold, options.keep_unknown)
+        super().__init__(name, options, SCORE_THRESHOLD)
         self._session, self._file = _open(file, options.device.type), file
         wanted = self._session.get_inputs()[0]
         self._size = _input_size(wanted.shape, file)

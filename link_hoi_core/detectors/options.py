@@ -41,10 +41,6 @@ class DetectorOptions:
         if not all(word.strip() for word in self.words):
             raise ValueError(f'one of the words {list(self.words)} is empty')
 
-    def threshold(self, own: float) -> float:
-        """The asked-for score threshold, else the family's `own`."""
-        return own if self.score_threshold is None else self.score_threshold
-
     def searched_words(self) -> tuple[str, ...]:
         """What to look for, in plain words ('cell phone'), each once and in a fixed order."""
         words = self.words or self.vocabulary.objects

@@ -58,7 +58,7 @@ class Qwen(Detector):
     """
 
     def __init__(self, name: str, model: Any, processor: Any, options: DetectorOptions) -> None:
-        super().__init__(name, options.vocabulary, options.threshold(0.0), options.keep_unknown)
+        super().__init__(name, options, 0.0)
         self.unreadable = 0
         self._model = model.to(options.device).eval().requires_grad_(False)
         self._processor = processor

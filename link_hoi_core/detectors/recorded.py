@@ -41,7 +41,7 @@ class Recorded(Detector):
         self, name: str, file: str, found: dict[str, Entry], options: DetectorOptions
     ) -> None:
         """`found`: what was found by file name; `file`: where that comes from."""
-        super().__init__(name, options.vocabulary, options.threshold(0.0), options.keep_unknown)
+        super().__init__(name, options, 0.0)
         self._file, self._found = file, found
 
     def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:

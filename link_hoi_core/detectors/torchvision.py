@@ -47,10 +47,9 @@ class FasterRcnn(Detector):
         self, name: str, model: nn.Module, categories: Sequence[str], options: DetectorOptions
     ) -> None:
         """`categories`: names by label, as torchvision's weights have them."""
-        threshold = options.threshold(SCORE_THRESHOLD)
-        super().__init__(name, options.vocabulary, threshold, options.keep_unknown)
+        super().__init__(name, options, SCORE_THRESHOLD)
         self.model = model.to(options.device).eval().requires_grad_(False)
-        self.model.roi_heads.score_thresh = threshold
+        self.model.roi_heads.score_thresh = self.score_threshold
         self._categories, self._device = categories, options.device
 
     def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:

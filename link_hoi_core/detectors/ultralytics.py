@@ -60,8 +60,7 @@ class Yolo(Detector):
     """A model of ultralytics, with its own letterboxing and suppression."""
 
     def __init__(self, name: str, model: Any, options: DetectorOptions) -> None:
-        threshold = options.threshold(SCORE_THRESHOLD)
-        super().__init__(name, options.vocabulary, threshold, options.keep_unknown)
+        super().__init__(name, options, SCORE_THRESHOLD)
         self._model, self._device = model, options.device
 
     def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:

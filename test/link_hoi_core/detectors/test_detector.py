@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from link_hoi_core.detectors import Detector, Found
+from link_hoi_core.detectors import Detector, DetectorOptions, Found
 from link_hoi_core.detectors.detector import find_by_size
 from link_hoi_core.vocabulary import load_vocabulary
 
@@ -17,8 +17,9 @@ IMAGE = np.zeros((40, 60, 3), np.uint8)
 class Fixed(Detector):
     """Finds the same in every image."""
 
-    def __init__(self, found: Found, threshold: float = 0.1, keep_unknown: bool = True) -> None:
-        super().__init__('fixed', load_vocabulary('hico-det'), threshold, keep_unknown)
+    def __init__(self, found: Found, keep_unknown: bool = True) -> None:
+        options = DetectorOptions(load_vocabulary('hico-det'), keep_unknown=keep_unknown)
+        super().__init__('fixed', options, 0.1)
         self.found = found
 
     def find(self, images: Sequence[np.ndarray], files: Sequence[str]) -> list[Found]:
