@@ -129,11 +129,13 @@ class LinkingDecoder(nn.Module):
         if self.modulation is not None:
             ratios = self.modulation(queries)
             centres = centre_encoding(box_encodings, scene.relative_boxes(), ratios)
+        # Those of slivers, or products of them, would be beyond half precision.
+        limit = torch.finfo(features.dtype).max ** 0.5
         return View(
             native,
             self.connector(native),
             map_encoding(*features.shape[-2:], like=features),
-            centres.to(features.dtype),
+            centres.clamp(-limit, limit).to(features.dtype),
         )
 
 
