@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -27,7 +26,9 @@ def embed_texts(texts: Sequence[str], config: BackboneConfig, backbone: Backbone
     if config.name == 'none' or config.text == 'minilm':
         return torch.from_numpy(text_embeddings(texts))
     if config.text != 'own':
-        other = replace(config, name=config.text, text='own', image_size=None)
+        # Local weights are the backbone's; another encoder's come from where it was published.
+        weights = 'random' if config.weights == 'random' else 'pretrained'
+        other = BackboneConfig(config.text, weights, seed=config.seed)
         return embed_texts(texts, other, build_backbone(other))
     with torch.no_grad():
         worded = [backbone.prompt_template.format(text) for text in texts]

@@ -134,7 +134,7 @@ class LinkingDecoder(nn.Module):
         return View(
             native,
             self.connector(native),
-            map_encoding(*features.shape[-2:], like=features),
+            map_encoding(*features.shape[-2:], like=scene.boxes).to(features.dtype),
             centres.clamp(-limit, limit).to(features.dtype),
         )
 
