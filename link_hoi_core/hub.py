@@ -85,7 +85,8 @@ def upload(folder: Path, repository: str, private: bool) -> str:
     """Put a folder's files into a hub repository, which is made where there is none; its address.
 
     Raises:
-        ImportError, ConnectionError: as `download`.
+        ImportError: huggingface_hub is not installed.
+        ConnectionError: the hub cannot be reached, or refuses.
     """
     hub = require('huggingface_hub', 'pip install huggingface_hub', f'uploading to {repository}')
     try:
@@ -93,7 +94,8 @@ def upload(folder: Path, repository: str, private: bool) -> str:
         address = client.create_repo(repository, private=private, exist_ok=True)
         client.upload_folder(repo_id=repository, folder_path=folder)
     except (OSError, ValueError) as error:
-        raise _unreachable(repository, error) from error
+        reason = _one_line(error)
+        raise ConnectionError(f'{repository} could not be put on the hub ({reason})') from error
     return str(address)
 
 

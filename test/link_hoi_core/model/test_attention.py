@@ -100,14 +100,13 @@ def test_guided_attention_equals_the_loop() -> None:
 
 
 def test_guidance_points_where_position_says() -> None:
-    """Queries and map of one colour: only positions can tell, and they do."""
+    """Queries that ask for nothing: only positions can tell, and each finds its cell."""
     layer = randomised(GuidedAttention(WIDTH, 1, map_position_width=WIDTH))
     with torch.no_grad():
         layer.key_position.weight.copy_(torch.eye(WIDTH))
+        layer.query.bias.zero_()
     memory, cells = torch.randn(1, 5, WIDTH).double(), 40 * torch.eye(WIDTH).double()[:5]
     queries = torch.zeros(1, 5, WIDTH).double()
-    with torch.no_grad():
-        layer.query.weight.zero_(), layer.query.bias.zero_()
     found = layer(queries, 10 * cells[None], memory, cells)
     value = layer.key_value(memory).chunk(2, dim=-1)[1]
     torch.testing.assert_close(found, layer.output(value), rtol=0, atol=1e-9)

@@ -74,6 +74,38 @@ def test_values_at_pairs() -> None:
     assert (human[1, 0], object_[1, 0]) == (20, 21)
 
 
+def test_values_of_any_shape_at_pairs_equal_a_loop() -> None:
+    scene = build_scene([detections([0, 5, 0]), detections([3]), detections([0, 3])], PERSON)
+    values = torch.arange(3 * 3 * 2 * 5).reshape(3, 3, 2, 5)
+    human, object_ = scene.at_pairs(values)
+    assert human.shape == object_.shape == (3, 4, 2, 5)
+    for image, pair in scene.pair_present.nonzero().tolist():
+        i, j = scene.pairs[image, pair].tolist()
+        assert human[image, pair].equal(values[image, i])
+        assert object_[image, pair].equal(values[image, j])
+
+
+def test_relative_boxes_are_in_units_of_the_images_sides() -> None:
+    images = [
+        Detections([[64, 120, 320, 480]], [1], [0], (480, 640)),
+        Detections([[0, 0, 10, 50]], [1], [0], (100, 20)),
+    ]
+    found = build_scene(images, PERSON).relative_boxes()
+    torch.testing.assert_close(found[0, 0], torch.tensor([0.1, 0.25, 0.5, 1.0]))
+    torch.testing.assert_close(found[1, 0], torch.tensor([0, 0, 0.5, 0.5]))
+
+
+def test_mirror_images_come_after_the_scene() -> None:
+    scene = build_scene([detections([0, 5, 0]), detections([0, 3], 1, (100, 200))], PERSON)
+    both = scene.with_mirror_images()
+    for name, value in vars(scene).items():
+        twice = getattr(both, name)
+        assert twice[:2].equal(value) and (name == 'boxes' or twice[2:].equal(value))
+    for image, width in enumerate((640, 200)):
+        for mine, other in zip(scene.boxes[image].tolist(), both.boxes[2 + image].tolist()):
+            assert other == pytest.approx([width - mine[2], mine[1], width - mine[0], mine[3]])
+
+
 @pytest.mark.parametrize('most_images', [1, 4, 256])
 @pytest.mark.parametrize('most_pairs', [1, 50, 4096])
 def test_batches_hold_every_image_once_within_the_budget(most_images: int, most_pairs: int) -> None:
