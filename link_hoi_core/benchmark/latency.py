@@ -120,13 +120,13 @@ def measure(
     image = random.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     scenes = {number: crowded_scene(number, predictor.vocabulary) for number in pairs}
     transformer = VisionTransformer().eval().to(device, dtype)
-    patches = torch.randn(1, 3, 224, 224, device=device, dtype=dtype)
+    pixels = torch.randn(1, 3, 224, 224, device=device, dtype=dtype)
     laps: dict[int, list[Laps]] = {number: [] for number in pairs}
     reference: list[float] = []
     for _ in range(WARM_UP + rounds):
         watch.start()
         with torch.inference_mode():
-            transformer(patches)
+            transformer(pixels)
         watch.mark('vit')
         reference.append(watch.laps['vit'])
         for number, scene in scenes.items():
