@@ -100,10 +100,14 @@ def find_checkpoint(name: str | Path) -> Path:
         if missing:
             raise FileNotFoundError(f'checkpoint {folder} lacks {" and ".join(missing)}')
         return folder.resolve()
-    if HUB_NAME.fullmatch(str(name)):
-        return download(str(name), (WEIGHTS, CONFIG, CARD))
     known = ', '.join(sorted(path.parent.name for path in EMBEDDED.glob(f'*/{CONFIG}')))
-    raise FileNotFoundError(f'no checkpoint {name}: neither a folder nor embedded ({known})')
+    absent = f'no checkpoint {name}: neither a folder nor embedded ({known})'
+    if not HUB_NAME.fullmatch(str(name)):
+        raise FileNotFoundError(absent)
+    try:
+        return download(str(name), (WEIGHTS, CONFIG, CARD))
+    except ConnectionError as error:
+        raise ConnectionError(f'{absent}, and {error}') from error
 
 
 def build_model(config: LinkConfig) -> tuple[Link, Backbone | None]:
@@ -129,13 +133,19 @@ def save_checkpoint(
         backbone: the one that the model was trained with; only its fingerprint is written.
         config: JSON-able; its key 'model' is the model's own configuration.
         card: the text of README.md.
+
+    Raises:
+        ValueError: a weight is not finite in half precision; nothing is written then.
     """
     if backbone is not None:  # one that was loaded may be in lower precision by now
         config = {FINGERPRINT: fingerprint(backbone)} | config
+    weights = {key: value.half().contiguous() for key, value in model.state_dict().items()}
+    for key, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f'{key} holds a value that is not finite in half precision')
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
     try:
-        weights = {key: value.half().contiguous() for key, value in model.state_dict().items()}
         save_file(weights, partial / WEIGHTS)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + '\n')
         (partial / CARD).write_text(card)

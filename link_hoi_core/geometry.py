@@ -194,6 +194,15 @@ def pairwise_encoding(human: Tensor, object_: Tensor, image_size: Tensor) -> Ten
     return torch.cat((ratios, (ratios + EPSILON).log()), dim=-1)
 
 
+def cast(encoding: Tensor, dtype: torch.dtype) -> Tensor:
+    """An encoding in the model's precision; ratios of slivers would be beyond half precision.
+
+    They are cut at the root of the largest number, so that products of two are still numbers.
+    """
+    limit = torch.finfo(dtype).max ** 0.5
+    return encoding.clamp(-limit, limit).to(dtype)
+
+
 def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x1, y1, x2, y2 = boxes.unbind(-1)
     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1

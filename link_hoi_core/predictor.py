@@ -233,6 +233,8 @@ class HoiPredictor:
         """Score a batch of images that all have pairs."""
         scene = build_scene(images, self.vocabulary.person).to(self._device)
         logits = self.model.infer(scene, features).float()
+        if not logits.isfinite().all():  # a comparison with NaN would drop them in silence
+            raise ValueError(f'{self.model_name} gives scores that are not finite numbers')
         prior = pair_prior(scene).unsqueeze(-1)
         verb_scores = logits.sigmoid()
         scores = final_score(logits, prior, self.score_exponent)

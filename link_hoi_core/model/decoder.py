@@ -15,6 +15,7 @@ from link_hoi_core.geometry import (
     BOX_ENCODING_WIDTH,
     CENTRE_ENCODING_WIDTH,
     MAP_ENCODING_WIDTH,
+    cast,
     centre_encoding,
     map_encoding,
 )
@@ -36,13 +37,14 @@ class View:
         native: (B, S, C), the feature map's cells in the backbone's own width.
         latent: (B, S, D), the same through the connector.
         cells: (S, 256), where the cells lie.
-        centres: (B, N, 256), where the detections lie, sharper for small ones.
+        centres: (B, N, 256), where the detections lie, sharper for small ones; None in the plain
+            decoder, which is not told.
     """
 
     native: Tensor
     latent: Tensor
     cells: Tensor
-    centres: Tensor
+    centres: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -125,18 +127,13 @@ class LinkingDecoder(nn.Module):
 
     def _view(self, features: Tensor, queries: Tensor, box_encodings: Tensor, scene: Scene) -> View:
         native = features.flatten(2).transpose(1, 2)
-        centres = box_encodings
+        cells = map_encoding(*features.shape[-2:], like=scene.boxes).to(features.dtype)
+        centres = None
         if self.modulation is not None:
             ratios = self.modulation(queries)
-            centres = centre_encoding(box_encodings, scene.relative_boxes(), ratios)
-        # Those of slivers, or products of them, would be beyond half precision.
-        limit = torch.finfo(features.dtype).max ** 0.5
-        return View(
-            native,
-            self.connector(native),
-            map_encoding(*features.shape[-2:], like=scene.boxes).to(features.dtype),
-            centres.clamp(-limit, limit).to(features.dtype),
-        )
+            sharp = centre_encoding(box_encodings, scene.relative_boxes(), ratios)
+            centres = cast(sharp, features.dtype)
+        return View(native, self.connector(native), cells, centres)
 
 
 class DecoderLayer(nn.Module):

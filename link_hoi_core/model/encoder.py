@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from link_hoi_core.geometry import (
     BOX_ENCODING_WIDTH,
     PAIR_ENCODING_WIDTH,
+    cast,
     pairwise_encoding,
 )
 from link_hoi_core.model.attention import FeedForward, SelfAttention
@@ -44,9 +45,7 @@ class GeometricalEncoder(nn.Module):
             queries = layer(queries, box_encodings, scene.present)
             outputs.append(queries)
         spatial = pairwise_encoding(*scene.at_pairs(scene.boxes), scene.image_size.unsqueeze(1))
-        # The ratio of a large box to a tiny one is beyond half precision.
-        spatial = spatial.clamp(max=torch.finfo(queries.dtype).max).to(queries.dtype)
-        return outputs, self.fusion(queries, spatial, scene)
+        return outputs, self.fusion(queries, cast(spatial, queries.dtype), scene)
 
 
 class PlainEncoder(nn.Module):

@@ -297,3 +297,14 @@ def test_configuration_that_is_no_text(copy: Path) -> None:
 def test_impossible_sizes_are_one_sentence(copy: Path, sizes: dict[str, int]) -> None:
     edit_config(copy, **sizes)
     refused(copy, ValueError, next(iter(sizes)))
+
+
+def test_a_weight_beyond_half_precision_is_refused_before_anything_is_written(
+    make_model: Callable[..., Link], tmp_path: Path
+) -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.head.bias[0] = 1e6
+    with pytest.raises(ValueError, match='head.bias holds a value that is not finite in half'):
+        save_checkpoint(tmp_path / 'new', model, None, {'model': to_dict(model.config)}, '')
+    assert list(tmp_path.iterdir()) == []

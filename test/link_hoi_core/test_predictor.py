@@ -701,3 +701,11 @@ def test_the_embedded_model_is_small_and_says_what_it_is() -> None:
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 8_000_000
     card = (folder / 'README.md').read_text()
     assert 'no pixels' in card and 'link_hoi_core.train' in card
+
+
+def test_scores_that_are_not_numbers_are_refused_not_dropped(make_predictor: MakePredictor) -> None:
+    predictor = make_predictor()
+    with torch.no_grad():
+        predictor.model.head.bias[3] = float('nan')
+    with pytest.raises(ValueError, match='small gives scores that are not finite numbers'):
+        predictor.predict(None, random_detections(6, 8))
