@@ -7,11 +7,13 @@ an older version of it, and any under torch before 2.6, unpickles: load files th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
 from link_hoi_core.backbones import BackboneConfig, build_backbone
 from link_hoi_core.detectors.detector import Detector, Found, find_by_size
@@ -22,6 +24,7 @@ from link_hoi_core.optional import require
 from link_hoi_core.vocabulary import COCO80
 from link_hoi_core.vocabulary.names import name_key
 
+INSTALL = 'pip install ultralytics-opencv-headless'
 SCORE_THRESHOLD = 0.25  # LINK A.11
 SIDE = 640  # pixels of the long side, LINK A.11
 TEXT_MODEL = 'clip-vit-b32'  # YOLO-World's
@@ -41,7 +44,7 @@ def build(name: str, architecture: str, repository: str, options: DetectorOption
         ConnectionError: published weights cannot be downloaded.
         ImportError: ultralytics is not installed.
     """
-    ultralytics = _library(name)
+    ultralytics = library(name)
     if options.weights == 'random':
         model = ultralytics.YOLO(f'{architecture}.yaml')
         model.model.names = dict(enumerate(word.replace('_', ' ') for word in COCO80))
@@ -92,11 +95,34 @@ def look_for(network: Any, words: Sequence[str], options: DetectorOptions) -> No
     network.names = dict(enumerate(words))
 
 
-def _library(name: str) -> ModuleType:
-    """ultralytics; what it does unasked is switched off first, unless the user has decided."""
+def library(name: str) -> ModuleType:
+    """ultralytics; what it does unasked is switched off first, unless the user has decided.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     for variable, value in MANNERS.items():
         os.environ.setdefault(variable, value)
-    return require('ultralytics', 'pip install ultralytics-opencv-headless', name)
+    with _others_unchanged(name):
+        return require('ultralytics', INSTALL, name)
+
+
+@contextmanager
+def _others_unchanged(name: str) -> Iterator[None]:
+    """Put back what ultralytics changes for everybody when it is imported.
+
+    Its `PIL.Image.open` would install a package at sight of a damaged picture, its `torch.save`
+    tries again and again; OpenCV gets a single thread, and arrays are printed in its own way.
+    """
+    cv2 = require('cv2', INSTALL, name)
+    pil = require('PIL.Image', INSTALL, name)
+    open_picture, save, threads = pil.open, torch.save, cv2.getNumThreads()
+    try:
+        with np.printoptions():
+            yield
+    finally:
+        pil.open, torch.save = open_picture, save
+        cv2.setNumThreads(threads)
 
 
 def _found(result: Any) -> Found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from link_hoi_core.detectors import load_detector
-from link_hoi_core.detectors.ultralytics import MANNERS
+from link_hoi_core.detectors.ultralytics import library
 from link_hoi_core.vocabulary import COCO80, load_vocabulary
 
-# Before ultralytics is imported anywhere: `importorskip` would import it with its own manners.
-os.environ.update(MANNERS)
-ultralytics = pytest.importorskip('ultralytics')
+try:  # `pytest.importorskip` would import it with its own manners
+    ultralytics = library('these tests')
+except ImportError as error:
+    pytest.skip(str(error), allow_module_level=True)
 
+ROOT = Path(__file__).resolve().parents[3]
 VOCABULARY = load_vocabulary('hico-det')
 LOW = 0.0  # random networks are sure of nothing
 
@@ -86,6 +88,22 @@ def test_it_installs_nothing_and_tells_nobody() -> None:
     from ultralytics.utils.events import events
 
     assert not AUTOINSTALL and not ONLINE and not events.enabled and SAFE_LOAD
+
+
+def test_it_changes_nothing_for_others() -> None:
+    code = (
+        'import cv2, numpy, torch, PIL.Image\n'
+        'from link_hoi_core.detectors.ultralytics import library\n'
+        'def shared():\n'
+        '    printed = repr(numpy.arange(99) / 7)\n'
+        '    return PIL.Image.open, torch.save, cv2.getNumThreads(), cv2.imread, printed\n'
+        'cv2.setNumThreads(2)\n'
+        'before = shared()\n'
+        "library('a test').YOLO\n"
+        'assert shared() == before, (shared(), before)'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_file_of_weights_keeps_its_scores_and_names(images: list[np.ndarray]) -> None:
