@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pickle import UnpicklingError
 
 import torch
@@ -81,10 +82,10 @@ def read_checkpoint(file: str) -> dict[str, Tensor]:
         ValueError: it is no such file.
     """
     try:
-        with torch.serialization.safe_globals([Namespace]):
+        with _options_allowed():
             content = torch.load(file, map_location='cpu', weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f'it is no checkpoint of tensors ({error})') from error
+        raise ValueError('it is no checkpoint of tensors and training options alone') from error
     if isinstance(content, dict):
         for key in ('model_state_dict', 'model'):
             if isinstance(content.get(key), dict):
@@ -142,6 +143,18 @@ def published_state(
     if missing is not None:
         raise ValueError(f'it has no key for {missing}')
     return state
+
+
+@contextmanager
+def _options_allowed() -> Iterator[None]:
+    """Let torch read a Namespace too; `torch.serialization.safe_globals` is not in torch 2.4."""
+    before = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals([Namespace])
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def _renamed(key: str, value: Tensor, architecture: str) -> Iterator[tuple[str, Tensor]]:

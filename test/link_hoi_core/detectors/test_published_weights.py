@@ -317,13 +317,22 @@ def test_a_file_of_something_else_is_refused(content: Any, message: str, tmp_pat
     assert '\n' not in str(error.value)
 
 
+def test_reading_leaves_torch_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And needs nothing that torch 2.4 lacks."""
+    monkeypatch.delattr(torch.serialization, 'safe_globals', raising=False)
+    before = torch.serialization.get_safe_globals()
+    torch.save({'model': {'a': torch.ones(2)}, 'args': Namespace(lr=1e-4)}, tmp_path / 'w.pth')
+    assert read_checkpoint(str(tmp_path / 'w.pth'))['a'].tolist() == [1, 1]
+    assert set(torch.serialization.get_safe_globals()) == set(before)
+
+
 def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
     class Harmful:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / 'ran',))
 
     torch.save({'model': Harmful()}, tmp_path / 'weights.pth')
-    with pytest.raises(ValueError, match='no checkpoint of tensors'):
+    with pytest.raises(ValueError, match='it is no checkpoint of tensors and training options'):
         read_checkpoint(str(tmp_path / 'weights.pth'))
     assert not (tmp_path / 'ran').exists()
 
