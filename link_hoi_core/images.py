@@ -81,6 +81,7 @@ def _eight_bits(image: np.ndarray) -> np.ndarray:
         return image
     if image.dtype == bool:
         return image.astype(np.uint8) * 255
-    if image.dtype in (np.uint16, np.int32):  # Pillow reads 16-bit pictures as either
+    kind = image.dtype.kind, image.dtype.itemsize  # of either byte order
+    if kind in (('u', 2), ('i', 4)):  # Pillow reads 16-bit pictures as either
         return (image.clip(0, 65535) >> 8).astype(np.uint8)
     raise ValueError(f'image is of type {image.dtype}, expected uint8 or uint16')

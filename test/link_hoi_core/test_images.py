@@ -33,9 +33,9 @@ def test_alpha_is_dropped(picture: np.ndarray) -> None:
     np.testing.assert_array_equal(as_rgb(np.concatenate([picture, alpha], 2)), picture)
 
 
-@pytest.mark.parametrize('dtype', [np.uint16, np.int32])
-def test_16_bits_keep_their_upper_eight(picture: np.ndarray, dtype: type) -> None:
-    deep = picture.astype(dtype) * 256 + 77
+@pytest.mark.parametrize('dtype', ['<u2', '>u2', '<i4', '>i4'])
+def test_16_bits_keep_their_upper_eight(picture: np.ndarray, dtype: str) -> None:
+    deep = (picture.astype(np.int32) * 256 + 77).astype(dtype)
     found = as_rgb(deep)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, picture)
@@ -73,10 +73,11 @@ def test_a_file_of_any_mode_is_read_as_rgb(picture: np.ndarray, tmp_path: Path, 
     np.testing.assert_array_equal(found, np.asarray(saved.convert('RGB')))
 
 
-def test_a_16_bit_file_keeps_its_upper_eight_bits(tmp_path: Path) -> None:
-    deep = np.array([[0, 255, 256], [32768, 65279, 65535]], np.uint16)
-    pil.fromarray(deep).save(tmp_path / 'deep.png')
-    found = read_image(tmp_path / 'deep.png')
+@pytest.mark.parametrize(('file', 'order'), [('deep.png', '<'), ('deep.tif', '>')])
+def test_a_16_bit_file_keeps_its_upper_eight_bits(tmp_path: Path, file: str, order: str) -> None:
+    deep = np.array([[0, 255, 256], [32768, 65279, 65535]], f'{order}u2')
+    pil.fromarray(deep).save(tmp_path / file)
+    found = read_image(tmp_path / file)
     np.testing.assert_array_equal(found[:, :, 0], [[0, 0, 1], [128, 254, 255]])
     np.testing.assert_array_equal(found[:, :, 0], found[:, :, 2])
 
