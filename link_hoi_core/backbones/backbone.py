@@ -14,6 +14,7 @@ from torch.nn import functional
 FEATURE_SPACES = ('proj', 'width')
 STATISTICS = ('own', 'imagenet')
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)

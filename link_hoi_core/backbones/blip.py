@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from link_hoi_core.backbones.backbone import Backbone, BackboneConfig, choose_input
+from link_hoi_core.backbones.backbone import (
+    CLIP_MEAN,
+    CLIP_STD,
+    Backbone,
+    BackboneConfig,
+    choose_input,
+)
 from link_hoi_core.backbones.transformers_models import (
     Tokenizer,
     feature_map,
@@ -17,8 +23,6 @@ from link_hoi_core.backbones.transformers_models import (
     tokenize,
 )
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's
-STD = (0.26862954, 0.26130258, 0.27577711)
 SCALE = {'initializer_range': 0.02}  # transformers' 1e-10 would draw a model that sees nothing
 BLIP = {
     'blip-base': {
@@ -80,7 +84,7 @@ class _AnyBlip(Backbone):
         self.text_width = model.config.image_text_hidden_size
         self._projects = config.feature_space == 'proj' and hasattr(model, 'vision_proj')
         self.width = self.text_width if self._projects else images.hidden_size
-        self.input = choose_input(config, self.stride, images.image_size, MEAN, STD)
+        self.input = choose_input(config, self.stride, images.image_size, CLIP_MEAN, CLIP_STD)
         self._tokenizer = tokenizer
 
     def encode_image(self, batch: Tensor) -> Tensor:

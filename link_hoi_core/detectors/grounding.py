@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from link_hoi_core.backbones.backbone import Input, prepare
+from link_hoi_core.backbones.backbone import CLIP_MEAN, CLIP_STD, Input, prepare
 from link_hoi_core.backbones.transformers_models import load_model
 from link_hoi_core.detectors.batches import fitted_batch, pixel_boxes
 from link_hoi_core.detectors.detector import Detector, Found, find_by_size
@@ -24,7 +24,6 @@ from link_hoi_core.optional import require
 BOX_THRESHOLD, TEXT_THRESHOLD = 0.35, 0.25  # of Grounding DINO, LINK A.11
 OWL_THRESHOLD = 0.1
 OWL_PROMPT = 'a photo of a {}'
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 def build(name: str, architecture: str, repository: str, options: DetectorOptions) -> Detector:
