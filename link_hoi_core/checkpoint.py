@@ -24,7 +24,6 @@ from torch import Tensor
 from link_hoi_core.backbones import build_backbone, fingerprint
 from link_hoi_core.backbones.backbone import Backbone
 from link_hoi_core.configuration import from_dict
-from link_hoi_core.device import pick_device
 from link_hoi_core.hub import download
 from link_hoi_core.model.link import Link, LinkConfig
 from link_hoi_core.text_encoder import embed_texts
@@ -32,7 +31,7 @@ from link_hoi_core.vocabulary import load_vocabulary, text_embeddings
 
 EMBEDDED = Path(__file__).parent / 'checkpoints'
 WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.json', 'README.md'
-FINGERPRINT = 'backbone_fingerprint'
+TRAINED_ON, NO_BACKBONE = 'trained_backbone', 'no backbone'
 HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*')
 
 
@@ -42,7 +41,7 @@ class Checkpoint:
 
     Attributes:
         name: of its folder or repository.
-        model: the network, in eval mode, float32.
+        model: the network, float32, on the CPU where it was loaded.
         backbone: what its feature maps come from, frozen; None for a model without pixels.
         config: the resolved configuration it was trained with, and its `f1_threshold`.
         sha256: of the weights' file, hexadecimal.
@@ -57,9 +56,7 @@ class Checkpoint:
     card: str = ''
 
 
-def load_checkpoint(
-    name: str | Path, device: str = 'auto', backbone_weights: str | None = None
-) -> Checkpoint:
+def load_checkpoint(name: str | Path, backbone_weights: str | None = None) -> Checkpoint:
     """Load a checkpoint: an embedded one, a folder, a file in one, or a hub repository.
 
     Args:
@@ -70,9 +67,8 @@ def load_checkpoint(
         FileNotFoundError: there is no such checkpoint, or a file is missing in it.
         ConnectionError: the hub has no such repository, or cannot be reached.
         ValueError: a file is truncated or malformed, the weights are of another architecture or
-            belong to another backbone, or there is no such device.
+            vocabulary, or belong to another backbone.
     """
-    where = pick_device(device)
     folder = find_checkpoint(name)
     config = _read_config(folder / CONFIG)
     settings = from_dict(LinkConfig, config.get('model'), 'model.')
@@ -81,31 +77,34 @@ def load_checkpoint(
     model = _empty_model(settings, backbone, weights)
     _fill(model, weights, folder)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    if backbone is not None:
-        backbone = backbone.to(where)
     # What came from the hub lies in a folder that is named after a commit.
     label = folder.name if Path(name).exists() else Path(name).name
     card = (folder / CARD).read_text() if (folder / CARD).is_file() else ''
-    return Checkpoint(label, model.eval().to(where), backbone, config, digest, card)
+    return Checkpoint(label, model.eval(), backbone, config, digest, card)
 
 
 def find_checkpoint(name: str | Path) -> Path:
     """The folder of an embedded checkpoint, else a local one, else one brought from the hub."""
     path = Path(name)
-    folder = path.parent if path.is_file() else path
+    folder = path.parent if path.name in (WEIGHTS, CONFIG) and path.is_file() else path
     if (EMBEDDED / name / CONFIG).is_file():
         folder = EMBEDDED / name
-    if str(name) and folder.is_dir():
-        missing = [file for file in (WEIGHTS, CONFIG) if not (folder / file).is_file()]
-        if missing:
-            raise FileNotFoundError(f'checkpoint {folder} lacks {" and ".join(missing)}')
-        return folder.resolve()
+    if not (str(name) and folder.is_dir()):
+        folder = _download(str(name))
+    missing = [file for file in (WEIGHTS, CONFIG) if not (folder / file).is_file()]
+    if missing:
+        raise FileNotFoundError(f'checkpoint {name} lacks {" and ".join(missing)}')
+    return folder.resolve()
+
+
+def _download(name: str) -> Path:
+    """The folder of a checkpoint that is brought from the hub."""
     known = ', '.join(sorted(path.parent.name for path in EMBEDDED.glob(f'*/{CONFIG}')))
     absent = f'no checkpoint {name}: neither a folder nor embedded ({known})'
-    if not HUB_NAME.fullmatch(str(name)):
+    if Path(name).exists() or not HUB_NAME.fullmatch(name):
         raise FileNotFoundError(absent)
     try:
-        return download(str(name), (WEIGHTS, CONFIG, CARD))
+        return download(name, (WEIGHTS, CONFIG, CARD))
     except ConnectionError as error:
         raise ConnectionError(f'{absent}, and {error}') from error
 
@@ -137,8 +136,8 @@ def save_checkpoint(
     Raises:
         ValueError: a weight is not finite in half precision; nothing is written then.
     """
-    if backbone is not None:  # one that was loaded may be in lower precision by now
-        config = {FINGERPRINT: fingerprint(backbone)} | config
+    if backbone is not None:
+        config = config | {TRAINED_ON: _identity(backbone)}
     weights = {key: value.half().contiguous() for key, value in model.state_dict().items()}
     for key, value in weights.items():
         if not torch.isfinite(value).all():
@@ -193,14 +192,21 @@ def _load_backbone(
     """The backbone that a checkpoint was trained with, or a sentence that it is another one."""
     wanted = settings.backbone
     if weights is not None:
+        if wanted.name == 'none':
+            raise ValueError(f'{folder.name} has no backbone that could use the weights {weights}')
         wanted = replace(wanted, weights=weights)
     backbone = build_backbone(wanted)
-    if backbone is not None and (found := fingerprint(backbone)) != config.get(FINGERPRINT):
-        raise ValueError(
-            f'{folder.name} was trained on {wanted.name} with weights {config.get(FINGERPRINT)}, '
-            f'but the {wanted.weights} weights given are {found}'
-        )
+    trained, found = config.get(TRAINED_ON, NO_BACKBONE), _identity(backbone)
+    if found != trained:
+        raise ValueError(f'{folder.name} was trained on {trained}, but is given {found}')
     return backbone
+
+
+def _identity(backbone: Backbone | None) -> str:
+    """Name and weights of a backbone: 'clip-vit-b16 (weights 0123456789abcdef)'."""
+    if backbone is None:
+        return NO_BACKBONE
+    return f'{backbone.name} (weights {fingerprint(backbone)})'
 
 
 def _empty_model(
@@ -220,6 +226,12 @@ def _empty_model(
 
 def _fill(model: Link, weights: dict[str, Tensor], folder: Path) -> None:
     expected = model.state_dict()
+    verbs, vocabulary = len(weights.get('head.bias', ())), model.config.vocabulary
+    if verbs != len(expected['head.bias']):
+        raise ValueError(
+            f'{folder / WEIGHTS} is of another vocabulary than {vocabulary}, which its {CONFIG} '
+            f'says: it tells {verbs} verbs apart, {vocabulary} has {len(expected["head.bias"])}'
+        )
     for name in sorted(expected.keys() | weights.keys()):
         found = tuple(weights[name].shape) if name in weights else 'absent'
         wanted = tuple(expected[name].shape) if name in expected else 'absent'

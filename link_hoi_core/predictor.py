@@ -6,13 +6,14 @@ import copy
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from link_hoi_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from link_hoi_core.device import pick_precision
+from link_hoi_core.device import pick_device, pick_precision
 from link_hoi_core.hub import upload
 from link_hoi_core.images import as_rgb_of_size
 from link_hoi_core.model.scene import build_scene, count_pairs, cut_by_pairs
@@ -33,6 +34,8 @@ from link_hoi_core.vocabulary import (
 BATCH_IMAGES = 256
 BATCH_PICTURES = 16  # images of a batch that go through a backbone
 BATCH_PAIRS = 4096
+
+T = TypeVar('T', bound=nn.Module)
 
 
 class HoiPredictor:
@@ -57,9 +60,10 @@ class HoiPredictor:
         select: bool = True,
         score_exponent: float = 1.0,
         verb_filter: VerbFilter | None = None,
+        device: str | None = None,
         precision: str = 'fp32',
     ) -> None:
-        """Wrap a loaded checkpoint.
+        """Wrap a checkpoint, which stays as it is.
 
         Args:
             select: apply LINK's selection of detections (NMS, 3 to 15 humans and objects); without
@@ -67,16 +71,18 @@ class HoiPredictor:
             score_exponent: lambda, a setting of the detector: 2.8 for DETR, 1.7 for Deformable
                 DETR, 1.0 otherwise (spec section 6).
             verb_filter: keep only each pair's best verbs (zero-shot setting, LINK A.4).
+            device: as of `device.pick_device`; None = where the checkpoint's model is.
             precision: 'fp32', 'bf16' or 'fp16', of backbone and model; scores are always fp32.
 
         Raises:
-            ValueError: there is no such precision.
+            ValueError: there is no such device or precision.
         """
+        own_device = next(checkpoint.model.parameters()).device
+        self._device = own_device if device is None else pick_device(device)
         self._dtype = pick_precision(precision)
         self._checkpoint = checkpoint
-        # A copy, as the checkpoint's own model is what `save_pretrained` writes.
-        self.model = copy.deepcopy(checkpoint.model).to(self._dtype)
-        self.backbone = checkpoint.backbone and checkpoint.backbone.to(self._dtype)
+        self.model = self._placed(checkpoint.model)
+        self.backbone = checkpoint.backbone and self._placed(checkpoint.backbone)
         self.needs_image = checkpoint.backbone is not None
         self.model_name = checkpoint.name
         self.checkpoint_sha256 = checkpoint.sha256
@@ -86,7 +92,6 @@ class HoiPredictor:
         self._select = select
         self.score_exponent = score_exponent
         self._verb_filter = verb_filter
-        self._device = next(self.model.parameters()).device
         self._trained = load_vocabulary(self.model.config.vocabulary)
         self._verbs: Sequence[str] | None = None
         self._objects: Sequence[str] | None = None
@@ -102,12 +107,13 @@ class HoiPredictor:
     ) -> HoiPredictor:
         """Load a checkpoint by name, folder or hub repository onto a device.
 
-        The arguments are those of `checkpoint.load_checkpoint`, `options` the constructor's.
+        `name` and `backbone_weights` are those of `checkpoint.load_checkpoint`, the others the
+        constructor's.
 
         Raises:
             FileNotFoundError, ConnectionError, ValueError: as `checkpoint.load_checkpoint`.
         """
-        return cls(load_checkpoint(name, device, backbone_weights), **options)
+        return cls(load_checkpoint(name, backbone_weights), device=device, **options)
 
     def set_verbs(self, verbs: Sequence[str]) -> None:
         """Score these verbs from now on, any words; those that were trained keep what they learnt.
@@ -174,7 +180,7 @@ class HoiPredictor:
         with_pairs = np.flatnonzero(counts)
         most = BATCH_PICTURES if self.needs_image else BATCH_IMAGES
         for batch in cut_by_pairs(with_pairs, counts[with_pairs], most, BATCH_PAIRS):
-            features = self._features([pictures[image] for image in batch])
+            features = pictures and self._features([pictures[image] for image in batch])
             found = self._score([chosen[image] for image in batch], features)
             for image, triplets in zip(batch, found):
                 results[image] = _back(triplets, rows[image])
@@ -198,9 +204,16 @@ class HoiPredictor:
             if names and not self.needs_image:
                 new_objects = torch.from_numpy(text_embeddings(names))
         model = self._checkpoint.model.for_words(verb_rows, new_verbs, object_rows, new_objects)
-        self.model = model.to(self._dtype)
+        self.model = self._placed(model)
         self._verbs, self._objects = verbs, objects
         self._set_vocabulary(vocabulary)
+
+    def _placed(self, module: T) -> T:
+        """A module in eval mode on the device and in the precision: itself, or a copy."""
+        weight = next(module.parameters())
+        if (weight.device, weight.dtype) != (self._device, self._dtype):
+            module = copy.deepcopy(module).to(self._device, self._dtype)
+        return module.eval()
 
     def _set_vocabulary(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -208,10 +221,10 @@ class HoiPredictor:
 
     def _pictures(
         self, detections: Sequence[Detections], images: Sequence[np.ndarray] | None
-    ) -> list[np.ndarray]:
-        """The images as RGB, of the sizes that their detections say; none where none is needed."""
+    ) -> list[np.ndarray] | None:
+        """The images as RGB, of the sizes that their detections say; None where none is needed."""
         if not self.needs_image:
-            return [np.zeros(0)] * len(detections)
+            return None
         if images is None or any(image is None for image in images):
             name = self.model.config.backbone.name
             raise ValueError(
@@ -222,10 +235,8 @@ class HoiPredictor:
         return [as_rgb_of_size(image, found.image_size) for image, found in zip(images, detections)]
 
     @torch.inference_mode()
-    def _features(self, pictures: list[np.ndarray]) -> Tensor | None:
-        """Feature maps (B, C, H, W), or None without a backbone."""
-        if self.backbone is None:
-            return None
+    def _features(self, pictures: list[np.ndarray]) -> Tensor:
+        """Feature maps (B, C, H, W)."""
         return self.backbone.encode_image(self.backbone.prepare(pictures))
 
     @torch.inference_mode()

@@ -31,7 +31,7 @@ from link_hoi_core.benchmark.models import VisionTransformer, read_experiment, u
 from link_hoi_core.benchmark.scenes import HEIGHT, WIDTH, crowded_scene
 from link_hoi_core.benchmark.table import aligned
 from link_hoi_core.checkpoint import Checkpoint, load_checkpoint
-from link_hoi_core.device import pick_device, pick_precision
+from link_hoi_core.device import pick_device
 from link_hoi_core.predictor import HoiPredictor
 
 MODES = ('eager', 'compile', 'graph')
@@ -52,6 +52,7 @@ class Stopwatch:
 
     device: torch.device
     laps: Laps = field(default_factory=dict)
+    _last: float = 0.0
 
     def start(self) -> None:
         """Forget all laps and start the first."""
@@ -85,8 +86,9 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     ):
         where = pick_device(device)
         try:
-            checkpoint = _load(name, where, options.set)
-            found = measure(checkpoint, precision, mode, options.pairs, options.rounds)
+            checkpoint = _load(name, options.set)
+            predictor = HoiPredictor(checkpoint, device=device, precision=precision)
+            found = measure(predictor, mode, options.pairs, options.rounds)
         except RuntimeError as error:  # of a device that cannot do this
             reason = str(error).strip().split('\n')[0]
             print(f'{name} on {where}, {precision}, {mode} is left out: {reason}', file=sys.stderr)
@@ -95,15 +97,14 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         rows += [{**cell, 'precision': precision, 'mode': mode, **row} for row in found]
     if not rows:
         raise ValueError('nothing of what was asked for could be measured')
-    return {'threads': torch.get_num_threads(), 'rounds': options.rounds, 'rows': rows}, _table(
-        rows
-    )
+    figures = {'threads': torch.get_num_threads(), 'rounds': options.rounds, 'rows': rows}
+    return figures, _table(rows)
 
 
 def measure(
-    checkpoint: Checkpoint, precision: str, mode: str, pairs: list[int], rounds: int
+    predictor: HoiPredictor, mode: str, pairs: list[int], rounds: int
 ) -> list[dict[str, Any]]:
-    """Time a model, which is changed by it, on scenes of some numbers of pairs.
+    """Time a predictor, whose model is changed by it, on scenes of some numbers of pairs.
 
     Returns:
         for each number of pairs: milliseconds by stage, of the whole, of the HOI part and of a
@@ -112,8 +113,8 @@ def measure(
     Raises:
         RuntimeError: the device has no such precision or mode.
     """
-    predictor = HoiPredictor(checkpoint, precision=precision)
-    device, dtype = next(predictor.model.parameters()).device, pick_precision(precision)
+    weight = next(predictor.model.parameters())
+    device, dtype = weight.device, weight.dtype
     watch = Stopwatch(device)
     _mark_stages(predictor, watch, mode)
     random = np.random.default_rng(0)
@@ -147,12 +148,12 @@ def device_name(device: torch.device) -> str:
     return f'{device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}'
 
 
-def _load(name: str | Path, device: torch.device, assignments: list[str]) -> Checkpoint:
+def _load(name: str | Path, assignments: list[str]) -> Checkpoint:
     """A checkpoint by name, or the untrained model of an experiment's file."""
     if isinstance(name, str):
-        return load_checkpoint(name, str(device))
+        return load_checkpoint(name)
     model, backbone = untrained(read_experiment(name, assignments))
-    return Checkpoint(name.stem, model.to(device), backbone and backbone.to(device), {})
+    return Checkpoint(name.stem, model, backbone, {})
 
 
 def _mark_stages(predictor: HoiPredictor, watch: Stopwatch, mode: str) -> None:

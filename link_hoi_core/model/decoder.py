@@ -60,7 +60,7 @@ class Look:
     native: Tensor | None
 
 
-class LinkingDecoder(nn.Module):
+class Decoder(nn.Module):
     """Layers in which pairs look at each other, then at the image where there is one."""
 
     def __init__(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from link_hoi_core.backbones.backbone import BackboneConfig
 from link_hoi_core.geometry import BOX_ENCODING_WIDTH, box_encoding, roi_average
-from link_hoi_core.model.decoder import LinkingDecoder, Look
+from link_hoi_core.model.decoder import Decoder, Look
 from link_hoi_core.model.encoder import GeometricalEncoder, PlainEncoder
 from link_hoi_core.model.head import TextHead, take_rows
 from link_hoi_core.model.scene import Scene
@@ -58,6 +58,8 @@ class LinkConfig:
             raise ValueError(f'width {self.width} does not divide into {self.heads} heads')
         if self.adapter < 0:
             raise ValueError(f'adapter is {self.adapter}, expected a width, or 0 for none')
+        if self.backbone.name == 'none' and (self.decoder == 'plain' or self.adapter):
+            raise ValueError('a plain decoder and an adapter need a feature map: name a backbone')
         if not 0 <= self.dropout < 1:
             raise ValueError(f'dropout is {self.dropout}, expected a rate in [0, 1)')
 
@@ -108,7 +110,7 @@ class Link(nn.Module):
         else:
             self.unary = RoiQuery(feature_width, width)
         self.encoder = ENCODERS[config.encoder](width, heads, config.encoder_layers, dropout)
-        self.decoder = LinkingDecoder(
+        self.decoder = Decoder(
             width, heads, config.decoder_layers, dropout, feature_width, config.decoder == 'plain'
         )
         self.head = TextHead(width, verb_embeddings)
@@ -216,7 +218,10 @@ class MapAdapter(nn.Module):
 
 
 def _initialise(model: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases, as PViC's decoder."""
+    """Xavier-uniform weights and zero biases, as PViC's decoder.
+
+    The bounds are those of the layers as they stand here, packed or split; PViC's are all apart.
+    """
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)

@@ -709,3 +709,12 @@ def test_scores_that_are_not_numbers_are_refused_not_dropped(make_predictor: Mak
         predictor.model.head.bias[3] = float('nan')
     with pytest.raises(ValueError, match='small gives scores that are not finite numbers'):
         predictor.predict(None, random_detections(6, 8))
+
+
+def test_predictors_of_one_checkpoint_leave_each_other_alone(seeing_checkpoint: Path) -> None:
+    found, image = random_detections(6, 8), np.zeros((*SIZE, 3), np.uint8)
+    checkpoint = load_checkpoint(seeing_checkpoint)
+    first = HoiPredictor(checkpoint)
+    expected = rows(first.predict(image, found))
+    HoiPredictor(checkpoint, precision='bf16').predict(image, found)
+    assert rows(first.predict(image, found)) == expected

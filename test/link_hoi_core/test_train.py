@@ -94,7 +94,7 @@ def test_the_loss_falls(trained: Path, data: Path) -> None:
     torch.manual_seed(7)
     module = LinkTraining(experiment, images).eval()
     before = module.training_step(batch, 0).item()
-    module.model = load_checkpoint(trained / 'checkpoint', 'cpu').model
+    module.model = load_checkpoint(trained / 'checkpoint').model
     assert module.training_step(batch, 0).item() < 0.75 * before
 
 

@@ -18,6 +18,7 @@ from link_hoi_core.benchmark.scenes import crowded_scene
 from link_hoi_core.checkpoint import Checkpoint
 from link_hoi_core.model.link import Link
 from link_hoi_core.model.scene import Scene, build_scene
+from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.vocabulary import load_vocabulary
 
 HOI_STAGES = ['scene', 'unary', 'encoder', 'decoder', 'head', 'scoring']
@@ -36,7 +37,7 @@ def scene_of(pairs: int) -> Scene:
 def test_every_stage_in_order_and_the_sum_is_the_whole(tiny_experiment: Path) -> None:
     checkpoint = Checkpoint('tiny', *untrained(read_experiment(tiny_experiment)), {})
     start = time.perf_counter()
-    rows = measure(checkpoint, 'fp32', 'eager', [60, 435], rounds=5)
+    rows = measure(HoiPredictor(checkpoint), 'eager', [60, 435], rounds=5)
     wall = 1e3 * (time.perf_counter() - start)
     assert [row['pairs'] for row in rows] == [60, 435]
     for row in rows:
@@ -53,7 +54,8 @@ def test_every_stage_in_order_and_the_sum_is_the_whole(tiny_experiment: Path) ->
 
 
 def test_stages_of_a_model_without_pixels(make_model: Callable[..., Link]) -> None:
-    (row,) = measure(Checkpoint('small', make_model(), None, {}), 'bf16', 'eager', [60], rounds=1)
+    predictor = HoiPredictor(Checkpoint('small', make_model(), None, {}), precision='bf16')
+    (row,) = measure(predictor, 'eager', [60], rounds=1)
     assert list(row['stages_ms']) == HOI_STAGES
     assert row['hoi_part_ms'] == row['total_ms']
 

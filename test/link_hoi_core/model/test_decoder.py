@@ -8,7 +8,7 @@ import reference
 import torch
 from reference import randomised
 
-from link_hoi_core.model.decoder import LinkingDecoder, LinkingLook, Look, PlainLook, View
+from link_hoi_core.model.decoder import Decoder, LinkingLook, Look, PlainLook, View
 from link_hoi_core.model.scene import Scene, build_scene
 from link_hoi_core.structures import Detections
 
@@ -84,14 +84,14 @@ def test_plain_look_is_one_cross_attention_over_the_connected_map(scene: Scene) 
 
 
 def run(
-    decoder: LinkingDecoder, scene: Scene, features: torch.Tensor | None = None
+    decoder: Decoder, scene: Scene, features: torch.Tensor | None = None
 ) -> tuple[list[torch.Tensor], list[Look]]:
     return decoder(normal(1, 4, WIDTH), normal(1, 3, WIDTH), normal(1, 3, 512), features, scene)
 
 
 @pytest.mark.parametrize('plain', [False, True])
 def test_each_layer_continues_the_one_before(scene: Scene, plain: bool) -> None:
-    decoder = randomised(LinkingDecoder(WIDTH, HEADS, 3, 0.1, CHANNELS, plain))
+    decoder = randomised(Decoder(WIDTH, HEADS, 3, 0.1, CHANNELS, plain))
     outputs, looks = run(decoder, scene, normal(1, CHANNELS, *MAP))
     assert [output.shape for output in outputs] == [(1, 4, WIDTH)] * 3
     for depth in (1, 2):
@@ -107,7 +107,7 @@ def test_each_layer_continues_the_one_before(scene: Scene, plain: bool) -> None:
 
 @pytest.mark.parametrize('plain', [False, True])
 def test_without_features_only_the_self_attention_remains(scene: Scene, plain: bool) -> None:
-    decoder = randomised(LinkingDecoder(WIDTH, HEADS, 2, 0.1, None, plain))
+    decoder = randomised(Decoder(WIDTH, HEADS, 2, 0.1, None, plain))
     outputs, looks = run(decoder, scene)
     assert looks == []
     tokens, encodings = rows(normal(1, 4, WIDTH)), rows(normal(1, 3, 512))
@@ -127,12 +127,12 @@ def test_without_features_only_the_self_attention_remains(scene: Scene, plain: b
 
 def test_connector_and_ratios_are_shared_by_all_layers() -> None:
     """Spec section 5, step 4, and section 3: one MLP for all layers, one pair (r_w, r_h) a box."""
-    decoder = LinkingDecoder(384, 8, 2, 0.1, 512)
+    decoder = Decoder(384, 8, 2, 0.1, 512)
     names = {name.partition('.')[0] for name, _ in decoder.named_parameters()}
     assert names == {'layers', 'connector', 'modulation'}
     shapes = [tuple(m.weight.shape) for m in decoder.connector if hasattr(m, 'weight')]
     assert shapes == [(384, 512), (384, 384), (384,)]
     shapes = [tuple(m.weight.shape) for m in decoder.modulation if hasattr(m, 'weight')]
     assert shapes == [(384, 384), (2, 384)]
-    plain = LinkingDecoder(384, 8, 2, 0.1, 512, plain=True)
+    plain = Decoder(384, 8, 2, 0.1, 512, plain=True)
     assert plain.modulation is None and plain.connector is not None
