@@ -45,6 +45,7 @@ results: setup
 		--config config/experiments/link_b.yaml config/experiments/link_l.yaml \
 		--json benchmarks/results/latency.json
 	$(RUN) benchmarks/evaluation_speed.py $(ANNOTATIONS)
+	$(RUN) benchmarks/photo_recall.py --shared $(LINK_HOI_SHARED)
 
 clean:
 	rm -rf $(VENV) build install log demo_output *.egg-info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +50,7 @@ class HoiPredictor:
         score_threshold: interactions below it are left out; may be changed at any time.
         max_interactions: the most an image gives, best first; None = all; may be changed.
         score_exponent: lambda, a setting of the detector; may be changed.
+        backbone_seconds: what the backbone took in the last call; 0 without one.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class HoiPredictor:
         self.config = checkpoint.config
         self.score_threshold = score_threshold
         self.max_interactions = max_interactions
+        self.backbone_seconds = 0.0
         self._select = select
         self.score_exponent = score_exponent
         self._verb_filter = verb_filter
@@ -171,6 +174,7 @@ class HoiPredictor:
         self, detections: Sequence[Detections], images: Sequence[np.ndarray] | None = None
     ) -> list[Interactions]:
         """`predict` for many images; each gives what it gives alone, to rounding."""
+        self.backbone_seconds = 0.0
         pictures = self._pictures(detections, images)
         rows = [choose_detections(found, self.vocabulary, self._select) for found in detections]
         chosen = [found.take(kept) for found, kept in zip(detections, rows)]
@@ -237,7 +241,12 @@ class HoiPredictor:
     @torch.inference_mode()
     def _features(self, pictures: list[np.ndarray]) -> Tensor:
         """Feature maps (B, C, H, W)."""
-        return self.backbone.encode_image(self.backbone.prepare(pictures))
+        start = time.perf_counter()
+        features = self.backbone.encode_image(self.backbone.prepare(pictures))
+        if features.is_cuda:
+            torch.cuda.synchronize(features.device)
+        self.backbone_seconds += time.perf_counter() - start
+        return features
 
     @torch.inference_mode()
     def _score(self, images: list[Detections], features: Tensor | None) -> list[Interactions]:

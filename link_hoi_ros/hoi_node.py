@@ -136,10 +136,14 @@ class HoiNode(LifecycleNode):
                 vocabulary,
                 weights=self._value('detector.weights') or 'pretrained',
                 device=pick_device(self._value('device')),
+                score_threshold=self._value('detector.score_threshold') or None,
+                keep_unknown=False,
             )
             self._predictor.score_exponent = self._detector.score_exponent
         else:
             self._reader = DetectionsReader(self._value('detections_type'), vocabulary)
+        if self._value('score_exponent'):
+            self._predictor.score_exponent = self._value('score_exponent')
         self._warm_up()
         for topic, message_type, profile in (
             ('triplets', HoiTripletArray, qos.result_output()),
@@ -260,7 +264,8 @@ class HoiNode(LifecycleNode):
         published = time.monotonic_ns()
         stats.wait = (started - pair.matched) / 1e6
         stats.convert = (converted - started) / 1e6
-        stats.interaction = (predicted - converted) / 1e6
+        stats.backbone = 1e3 * predictor.backbone_seconds
+        stats.interaction = (predicted - converted) / 1e6 - stats.backbone
         stats.publish = (published - predicted) / 1e6
         stats.latency = (self.get_clock().now().nanoseconds - pair.stamp) / 1e6
         if self._outputs['overlay'].get_subscription_count():
@@ -276,7 +281,10 @@ class HoiNode(LifecycleNode):
     def _detections(self, pair: Pair, pixels: np.ndarray) -> Detections:
         """What the message says, or what the node's own detector finds."""
         if self._detector is not None:
-            return self._detector.detect([pixels])[0]
+            (detections,) = self._detector.detect([pixels])
+            for name in self._detector.unknown:
+                self.warn_once(f'class {name!r} is outside the vocabulary, and left out')
+            return detections
         width, height = self._value('detections.image_size')
         detections, dropped = self._reader.read(
             pair.detections, pixels.shape[:2], (height, width) if width else None

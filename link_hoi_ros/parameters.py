@@ -92,6 +92,19 @@ PARAMETERS = (
         "File or folder with the detector's weights; '' for the published ones.",
     ),
     Parameter(
+        'detector.score_threshold',
+        0.0,
+        "What the built-in detector finds below it is left out; 0 for the detector's own choice.",
+        range=(0.0, 1.0),
+    ),
+    Parameter(
+        'score_exponent',
+        0.0,
+        "Exponent of the detector's confidence in a triplet's score (lambda): 2.8 for DETR, 1.7 "
+        "for Deformable DETR, else 1; 0 for the built-in detector's own, and 1 for a topic.",
+        range=(0.0, 10.0),
+    ),
+    Parameter(
         'detections.image_size',
         [0, 0],
         'Width and height of the image that the detector sees, where it is not the image topic; '

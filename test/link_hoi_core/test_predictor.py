@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from link_hoi_core.checkpoint import load_checkpoint
 from link_hoi_core.model.scene import build_scene
 from link_hoi_core.model.scoring import VerbFilter
 from link_hoi_core.predictor import HoiPredictor

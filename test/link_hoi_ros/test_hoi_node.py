@@ -318,6 +318,7 @@ def test_it_runs_its_own_detector_and_a_model_that_sees_pixels(make_bench, tmp_p
     assert 'person' in [name for name, *_ in seen['detections']]
     assert seen['triplets']
     stats = bench.stats(lambda stats: stats['stamp'] == bench.stamp)
+    assert stats['backbone'] > 0 and stats['interaction'] > 0 and stats['convert'] > 1
     losses = sum(value for name, value in stats.items() if name.startswith('dropped_'))
     assert stats['received'] == stats['processed'] + losses
 
