@@ -29,19 +29,20 @@ class CudaGraph:
         """
         if device.type != 'cuda':
             raise RuntimeError(f'a CUDA graph needs a CUDA device, not {device}')
-        self._infer = infer
+        self._infer, self._device = infer, device
         self._captured: dict[tuple, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
 
     def __call__(self, scene: Scene, features: Tensor | None = None) -> Tensor:
         """As `Link.infer`."""
         given = _tensors(scene, features)
         key = tuple(tensor.shape for tensor in given)
-        if key not in self._captured:
-            self._captured[key] = self._capture(scene, features)
-        graph, static, output = self._captured[key]
-        for place, value in zip(static, given, strict=True):
-            place.copy_(value)
-        graph.replay()
+        with torch.cuda.device(self._device):
+            if key not in self._captured:
+                self._captured[key] = self._capture(scene, features)
+            graph, static, output = self._captured[key]
+            for place, value in zip(static, given, strict=True):
+                place.copy_(value)
+            graph.replay()
         return output
 
     def _capture(
