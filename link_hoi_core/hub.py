@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +16,6 @@ from safetensors import SafetensorError
 from link_hoi_core.optional import require
 
 T = TypeVar('T')
-
-_FAILURES = (  # what libraries raise at a missing network, or at a file of something else
-    *(OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError),
-    *(SafetensorError, UnpicklingError),
-)
 
 
 def load_weights(load: Callable[[str], T], weights: str, repository: str) -> T:
@@ -37,15 +34,13 @@ def load_weights(load: Callable[[str], T], weights: str, repository: str) -> T:
     """
     if weights != 'pretrained' and not Path(weights).exists():
         raise FileNotFoundError(f'{weights}: no such file or folder of weights')
-    source = repository if weights == 'pretrained' else weights
     try:
-        with _quiet_retries():
-            return load(source)
-    except _FAILURES as error:
+        with quiet():
+            return load(repository if weights == 'pretrained' else weights)
+    except _failures(local=weights != 'pretrained') as error:
         if weights == 'pretrained':
             raise _unreachable(repository, error) from error
-        reason = _one_line(error)
-        raise ValueError(f'{weights} holds no weights of {repository}: {reason}') from error
+        raise ValueError(f'{weights} holds no weights of {repository}: {_reason(error)}') from error
 
 
 def weights_file(weights: str, names: Sequence[str]) -> str:
@@ -75,9 +70,9 @@ def download(repository: str, files: Sequence[str]) -> Path:
     """
     hub = require('huggingface_hub', 'pip install huggingface_hub', f'downloading {repository}')
     try:
-        with _quiet_retries():
+        with quiet():
             return Path(hub.snapshot_download(repository, allow_patterns=list(files)))
-    except (OSError, ValueError) as error:
+    except _failures(local=False) as error:
         raise _unreachable(repository, error) from error
 
 
@@ -93,30 +88,56 @@ def upload(folder: Path, repository: str, private: bool) -> str:
         client = hub.HfApi()
         address = client.create_repo(repository, private=private, exist_ok=True)
         client.upload_folder(repo_id=repository, folder_path=folder)
-    except (OSError, ValueError) as error:
-        reason = _one_line(error)
+    except _failures(local=False) as error:
+        reason = _reason(error)
         raise ConnectionError(f'{repository} could not be put on the hub ({reason})') from error
     return str(address)
 
 
 @contextmanager
-def _quiet_retries() -> Iterator[None]:
-    """Keep the hub's library from logging each of some thirty attempts at a missing network."""
-    logger = logging.getLogger('huggingface_hub')
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+def quiet() -> Iterator[None]:
+    """Keep what libraries log, and the bars of transformers, off the screen; downloads keep theirs.
+
+    At a missing network they log each of some thirty attempts; what matters is raised anyway.
+    """
+    level, handlers = logging.root.manager.disable, list(logging.root.handlers)
+    bars = sys.modules.get('transformers.utils.logging')
+    bars = bars if bars and bars.is_progress_bar_enabled() else None
+    logging.disable(logging.ERROR)
+    if bars:
+        bars.disable_progress_bar()
+        bars.hf_hub_utils.enable_progress_bars()
     try:
         yield
     finally:
-        logger.setLevel(before)
+        if bars:
+            bars.enable_progress_bar()
+        logging.disable(level)
+        logging.root.handlers[:] = handlers  # `logging.error` gives a program without any one
+
+
+def _failures(local: bool) -> tuple[type[Exception], ...]:
+    """What libraries raise at a damaged file, and at one of something else or at a missing network.
+
+    At a file of something else they fail in any way; of published weights the same is a mistake of
+    ours, and shall not pass for a missing network.
+    """
+    damaged = (OSError, RuntimeError, ValueError, EOFError, SafetensorError, UnpicklingError)
+    if local:
+        return *damaged, KeyError, TypeError, AttributeError
+    errors = sys.modules.get('huggingface_hub.errors')  # its client's are no OSError
+    return (*damaged, errors.HTTPError) if errors else damaged
 
 
 def _unreachable(repository: str, error: Exception) -> ConnectionError:
     return ConnectionError(
-        f'{repository} could not be had from the hub ({_one_line(error)}): where there is a '
+        f'{repository} could not be had from the hub ({_reason(error)}): where there is a '
         f'network, run `hf download {repository} --local-dir FOLDER`, and give FOLDER instead'
     )
 
 
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:200]
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line; what torch says of a file it refuses is how to trust it."""
+    if isinstance(error, UnpicklingError) or 'weights_only' in str(error):
+        return 'it is no file of tensors'
+    return textwrap.shorten(str(error), 200, placeholder=' ...') or type(error).__name__

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from link_hoi_core.backbones.backbone import Backbone, BackboneConfig, choose_input
 from link_hoi_core.backbones.open_clip_towers import find_tower
-from link_hoi_core.hub import load_weights, weights_file
+from link_hoi_core.hub import load_weights, quiet, weights_file
 from link_hoi_core.optional import require
 from link_hoi_core.vocabulary.vocabulary import check_name
 
@@ -54,7 +54,8 @@ def build(name: str, architecture: str, repository: str, config: BackboneConfig)
     }
     hub = '/'.join(published.get('hf_hub', architecture).split('/')[:2])
     if config.weights == 'random':
-        model = library.create_model(architecture, pretrained_text=False, **options)
+        with quiet():
+            model = library.create_model(architecture, pretrained_text=False, **options)
     else:
         model = load_weights(
             lambda source: library.create_model(

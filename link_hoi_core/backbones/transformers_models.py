@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -54,9 +53,17 @@ def make_model(
 
 
 def load_model(
-    kind: type[nn.Module], weights: str, repository: str, **options: object
+    kind: type[nn.Module],
+    weights: str,
+    repository: str,
+    dtype: torch.dtype | str = torch.float32,
+    **options: object,
 ) -> nn.Module:
-    """A model of the class `kind` from the hub or a local folder, float32, from safetensors only.
+    """A model of the class `kind` from the hub or a local folder, from safetensors only.
+
+    Args:
+        dtype: of its weights; 'auto' = as they are published.
+        options: of the model's constructor.
 
     Raises:
         ValueError: what was found is another model, lacks tensors, or has some of another shape.
@@ -65,14 +72,9 @@ def load_model(
 
     def load(source: str) -> nn.Module:
         _check_type(kind, source)
-        with _quiet():
-            model, report = kind.from_pretrained(
-                source,
-                dtype=torch.float32,
-                use_safetensors=True,
-                output_loading_info=True,
-                **options,
-            )
+        model, report = kind.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
+        )
         if missing := sorted(report['missing_keys']):
             raise ValueError(f'it lacks {len(missing)} tensors, such as {missing[0]}')
         return model
@@ -141,15 +143,3 @@ def _check_type(kind: type[nn.Module], source: str) -> None:
     found, wanted = settings.get('model_type'), kind.config_class.model_type
     if found != wanted:
         raise ValueError(f'it is of type {found}, expected {wanted}')
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' table of left out and lacking tensors off the screen."""
-    logging = require('transformers.utils.logging', INSTALL, 'loading weights')
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)

