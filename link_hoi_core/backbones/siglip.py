@@ -53,6 +53,8 @@ class Siglip(Backbone):
     token can be projected there; of the published models, the two widths are equal.
     """
 
+    prompt_template = 'this is {}.'  # as published: 'This is a photo of ...', in lower case
+
     def __init__(
         self,
         name: str,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from link_hoi_core.backbones.backbone import BackboneConfig
 from link_hoi_core.backbones.siglip import Siglip, build
+from link_hoi_core.text_encoder import embed_texts
 
 transformers = pytest.importorskip('transformers')
 tokenizers = pytest.importorskip('tokenizers')
@@ -105,6 +106,15 @@ def test_images_and_texts_score_as_the_library_scores_them() -> None:
     torch.testing.assert_close(text, wanted.text_embeds)
     assert text.shape == (2, model.text_width)
     torch.testing.assert_close(text.norm(dim=1), torch.ones(2).double())
+
+
+def test_a_sentence_is_worded_as_published() -> None:
+    """'This is a photo of ...', where the sentence begins with 'a photo of'."""
+    model = backbone(make_tokenizer())
+    found = embed_texts(['a person is riding'], BackboneConfig('siglip2-b16-224'), model)
+    wanted = model.encode_text(['this is a person is riding.']).float()
+    assert torch.equal(found, wanted)
+    assert not torch.allclose(found, model.encode_text(['a person is riding']).float())
 
 
 def test_a_text_is_embedded_alone_as_among_others_and_cut_at_the_full_length() -> None:
