@@ -21,7 +21,6 @@ class Row:
     """A named model.
 
     Attributes:
-        about: what it is, in one line.
         family: the module of this package that builds it.
         architecture: its name in the family's library.
         repository: where its published weights are: a hub repository, or open_clip's tag.
@@ -29,7 +28,6 @@ class Row:
             says.
     """
 
-    about: str
     family: str
     architecture: str
     repository: str
@@ -38,20 +36,17 @@ class Row:
 
 # fmt: off
 BACKBONES: dict[str, Row] = {
-    'clip-vit-b16': Row('CLIP ViT-B/16', 'open_clip', 'ViT-B-16-quickgelu', 'openai', 224),
-    'clip-vit-b32': Row('CLIP ViT-B/32', 'open_clip', 'ViT-B-32-quickgelu', 'openai', 224),
-    'clip-vit-l14': Row('CLIP ViT-L/14', 'open_clip', 'ViT-L-14-quickgelu', 'openai', 224),
-    'clip-vit-l14-336': Row(
-        'CLIP ViT-L/14 at 336', 'open_clip', 'ViT-L-14-336-quickgelu', 'openai', 336),
-    'blip-b-384': Row('BLIP ViT-B/16', 'blip', 'blip-base', 'Salesforce/blip-itm-base-coco', 384),
-    'blip2-vit-g': Row(
-        'BLIP-2 EVA ViT-g/14', 'blip', 'blip2-vit-g', 'Salesforce/blip2-itm-vit-g', 224),
-    'dinov2-b': Row('DINOv2 ViT-B/14', 'dino', 'dinov2-base', 'facebook/dinov2-base', 518),
-    'dinov2-l': Row('DINOv2 ViT-L/14', 'dino', 'dinov2-large', 'facebook/dinov2-large', 518),
-    'dino-b16-448': Row('DINO ViT-B/16 at 448', 'dino', 'dino-base', 'facebook/dino-vitb16', 448),
+    'clip-vit-b16': Row('open_clip', 'ViT-B-16-quickgelu', 'openai', 224),
+    'clip-vit-b32': Row('open_clip', 'ViT-B-32-quickgelu', 'openai', 224),
+    'clip-vit-l14': Row('open_clip', 'ViT-L-14-quickgelu', 'openai', 224),
+    'clip-vit-l14-336': Row('open_clip', 'ViT-L-14-336-quickgelu', 'openai', 336),
+    'blip-b-384': Row('blip', 'blip-base', 'Salesforce/blip-itm-base-coco', 384),
+    'blip2-vit-g': Row('blip', 'blip2-vit-g', 'Salesforce/blip2-itm-vit-g', 224),
+    'dinov2-b': Row('dino', 'dinov2-base', 'facebook/dinov2-base', 518),
+    'dinov2-l': Row('dino', 'dinov2-large', 'facebook/dinov2-large', 518),
+    'dino-b16-448': Row('dino', 'dino-base', 'facebook/dino-vitb16', 448),
     **{
-        f'siglip2-{short}-{size}': Row(
-            f'SigLIP 2 {long}', 'siglip', f'siglip2-{long}', f'google/siglip2-{long}', pixels)
+        f'siglip2-{short}-{size}': Row('siglip', f'siglip2-{long}', f'google/siglip2-{long}', pixels)
         for short, size, long, pixels in (
             ('b16', 224, 'base-patch16-224', 224),
             ('b16', 256, 'base-patch16-256', 256),
@@ -64,12 +59,8 @@ BACKBONES: dict[str, Row] = {
             ('so400m-16', 384, 'so400m-patch16-384', 384),
         )
     },
-    'florence2-b': Row(
-        'Florence-2 DaViT-B',
-        *('florence', 'florence2-base', 'florence-community/Florence-2-base', 768)),
-    'florence2-l': Row(
-        'Florence-2 DaViT-L',
-        *('florence', 'florence2-large', 'florence-community/Florence-2-large', 768)),
+    'florence2-b': Row('florence', 'florence2-base', 'florence-community/Florence-2-base', 768),
+    'florence2-l': Row('florence', 'florence2-large', 'florence-community/Florence-2-large', 768),
 }
 # fmt: on
 
@@ -104,10 +95,10 @@ def find(name: str) -> Row:
     """
     library, colon, model = name.partition(':')
     if colon and library == 'timm':
-        return Row('a model of timm', 'timm', model, f'timm/{model}', None)
+        return Row('timm', model, f'timm/{model}', None)
     if colon and library == 'open_clip':
         architecture, _, tag = model.partition('@')
-        return Row('a model of open_clip', 'open_clip', architecture, tag, None)
+        return Row('open_clip', architecture, tag, None)
     check_name(name, (*BACKBONES, 'none', 'open_clip:ARCHITECTURE@TAG', 'timm:MODEL'), 'backbone')
     return BACKBONES[name]
 

@@ -39,7 +39,7 @@ def test_every_row_names_a_family_that_builds_it(name: str) -> None:
     row = BACKBONES[name]
     family = importlib.import_module(f'link_hoi_core.backbones.{row.family}')
     assert callable(family.build)
-    assert row.about and row.architecture and row.repository and row.size
+    assert row.architecture and row.repository and row.size
 
 
 @pytest.mark.parametrize('name', [name for name in BACKBONES if not name.startswith('clip-')])

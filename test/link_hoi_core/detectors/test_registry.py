@@ -71,6 +71,12 @@ def test_files(name: str, family: str, file: str) -> None:
     assert (row.family, row.architecture) == (family, file)
 
 
+@pytest.mark.parametrize('kind', ['onnx', 'ultralytics', 'recorded', 'ground-truth'])
+def test_a_file_has_a_name(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"'{kind}:' names no file, expected {kind}:FILE"):
+        load_detector(f'{kind}:', VOCABULARY)
+
+
 def test_a_file_takes_no_other_weights(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a.onnx is a file with weights of its own: .*'random'"):
         load_detector(f'onnx:{tmp_path}/a.onnx', VOCABULARY, weights='random')
