@@ -7,6 +7,7 @@ the object, of its similarities with "a picture of person riding bicycle" and so
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -69,24 +70,18 @@ class ClipZeroShot:
             select, precision: as of `HoiPredictor`.
 
         Raises:
-            ValueError: the backbone has no text side or a weight that is not finite, or `boxes`
-                has another vocabulary.
+            ValueError: the backbone does not compare images with texts or has a weight that is not
+                finite, or `boxes` has another vocabulary.
         """
-        if backbone.text_width is None:
-            raise ValueError(f'{backbone.name} has no text side, expected CLIP or a model like it')
-        for name, weight in backbone.named_parameters():
-            if not torch.isfinite(weight).all():
-                raise ValueError(f'{backbone.name} holds a value that is not finite in {name}')
+        _check_backbone(backbone)
         if vocabulary is None:
             vocabulary = boxes.vocabulary if boxes else load_vocabulary('hico-det')
-        if boxes is not None and (boxes.vocabulary.verbs, boxes.vocabulary.objects) != (
-            vocabulary.verbs,
-            vocabulary.objects,
-        ):
-            raise ValueError(
-                f'{boxes.model_name} is a model of {boxes.vocabulary.id}, expected {vocabulary.id}'
-            )
-        self.backbone = backbone.to(pick_precision(precision))
+        if boxes is not None:
+            _check_vocabulary(boxes, vocabulary)
+        dtype = pick_precision(precision)
+        same = next(backbone.parameters()).dtype == dtype
+        # A copy, as the caller's own shall stay as precise as it was.
+        self.backbone = backbone if same else copy.deepcopy(backbone).to(dtype)
         self.vocabulary = self._base = vocabulary
         self.model_name = f'clip_zero_shot:{backbone.name}'
         if boxes is not None:
@@ -94,9 +89,9 @@ class ClipZeroShot:
         self.checkpoint_sha256 = fingerprint(backbone)
         self.score_threshold = score_threshold
         self.max_interactions = max_interactions
+        self.score_exponent = score_exponent
         self._boxes = boxes
         self._select = select
-        self.score_exponent = score_exponent
         self._verbs: Sequence[str] | None = None
         self._objects: Sequence[str] | None = None
         self._texts: dict[int, Tensor] = {}
@@ -142,10 +137,9 @@ class ClipZeroShot:
     ) -> list[Interactions]:
         """`predict` for many images; each gives what it gives alone, to rounding."""
         given = [None] * len(detections) if images is None else images
-        pictures = [
-            as_rgb_of_size(image, found.image_size)
-            for image, found in zip(given, detections, strict=True)
-        ]
+        if len(given) != len(detections):
+            raise ValueError(f'{len(given)} images for {len(detections)} sets of detections')
+        pictures = [as_rgb_of_size(image, one.image_size) for image, one in zip(given, detections)]
         rows = [choose_detections(found, self.vocabulary, self._select) for found in detections]
         chosen = [found.take(kept) for found, kept in zip(detections, rows)]
         pairs = [self._pairs(found) for found in chosen]
@@ -254,6 +248,24 @@ def sentence(phrase: str, name: str) -> str:
     """EoID's prompt: 'a picture of person riding bicycle'."""
     doing = 'and' if phrase == NO_INTERACTION else phrase
     return f'a picture of person {doing} {name.replace("_", " ")}'
+
+
+def _check_backbone(backbone: Backbone) -> None:
+    if backbone.text_width is None:
+        raise ValueError(f'{backbone.name} has no text side, expected CLIP or a model like it')
+    if type(backbone).embed_image is Backbone.embed_image:
+        raise ValueError(
+            f'{backbone.name} does not compare images with texts, expected CLIP or a model like it'
+        )
+    for name, weight in backbone.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise ValueError(f'{backbone.name} holds a value that is not finite in {name}')
+
+
+def _check_vocabulary(boxes: HoiPredictor, wanted: Vocabulary) -> None:
+    found = boxes.vocabulary
+    if (found.verbs, found.objects) != (wanted.verbs, wanted.objects):
+        raise ValueError(f'{boxes.model_name} is a model of {found.id}, expected {wanted.id}')
 
 
 def _verb_scores_of(found: Interactions, pairs: np.ndarray, verbs: int) -> np.ndarray:

@@ -53,6 +53,12 @@ class Contrastive(Backbone):
         return functional.normalize(torch.stack(rows), dim=-1)
 
 
+class Unseeing(Contrastive):
+    """Has texts, as BLIP-2 has, but no one embedding of an image."""
+
+    embed_image = Backbone.embed_image
+
+
 @pytest.fixture(scope='module')
 def model() -> ClipZeroShot:
     return ClipZeroShot(Contrastive(), score_exponent=1.7)
@@ -127,6 +133,17 @@ def test_probabilities_of_a_pair_sum_to_one(model: ClipZeroShot) -> None:
     for human, object_ in {(0, 1), (0, 2), (0, 3), (1, 0), (1, 2), (1, 3)}:
         of_pair = (triplets.human == human) & (triplets.object == object_)
         assert triplets.verb_score[of_pair].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_lower_precision_leaves_the_callers_backbone_and_the_fingerprint() -> None:
+    backbone = Contrastive()
+    full, half = ClipZeroShot(backbone), ClipZeroShot(backbone, precision='bf16')
+    assert half.backbone.patches.weight.dtype == torch.bfloat16
+    assert full.backbone is backbone and backbone.patches.weight.dtype == torch.float32
+    assert half.checkpoint_sha256 == full.checkpoint_sha256
+    exact, rounded = (as_dict(one.predict(picture(), scene())) for one in (full, half))
+    best = max(exact, key=lambda key: exact[key])
+    assert rounded[best] == pytest.approx(exact[best], abs=0.2) and rounded != exact
 
 
 def test_a_crop_is_the_union_in_the_middle_of_a_square() -> None:
@@ -233,6 +250,8 @@ def test_bad_input_is_said_in_one_sentence(model: ClipZeroShot) -> None:
     for nothing in (model.predict_batch, lambda found: model.predict(None, found[0])):
         with pytest.raises(ValueError, match='there is no image, but the model looks at pixels'):
             nothing([scene()])
+    with pytest.raises(ValueError, match='^1 images for 2 sets of detections$'):
+        model.predict_batch([scene(), scene()], [picture()])
     broken = Contrastive()
     broken.patches.weight[0, 0, 0, 0] = float('nan')
     with pytest.raises(ValueError, match='contrastive holds a value that is not finite in patches'):
@@ -241,6 +260,10 @@ def test_bad_input_is_said_in_one_sentence(model: ClipZeroShot) -> None:
     mute.text_width = None
     with pytest.raises(ValueError, match='contrastive has no text side'):
         ClipZeroShot(mute)
+    with pytest.raises(
+        ValueError, match='contrastive does not compare images with texts, expected'
+    ):
+        ClipZeroShot(Unseeing())
     boxes = HoiPredictor.from_checkpoint('boxes', device='cpu')
     with pytest.raises(ValueError, match='boxes is a model of hico-det, expected v-coco'):
         ClipZeroShot(Contrastive(), load_vocabulary('v-coco'), boxes=boxes)
