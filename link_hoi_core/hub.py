@@ -117,16 +117,15 @@ def quiet() -> Iterator[None]:
 
 
 def _failures(local: bool) -> tuple[type[Exception], ...]:
-    """What libraries raise at a damaged file, and at one of something else or at a missing network.
+    """What libraries raise at weights that are absent or damaged; of local ones, at any other file.
 
-    At a file of something else they fail in any way; of published weights the same is a mistake of
-    ours, and shall not pass for a missing network.
+    What else goes wrong with published weights is a mistake of ours, not of the network's.
     """
-    damaged = (OSError, RuntimeError, ValueError, EOFError, SafetensorError, UnpicklingError)
+    common = (OSError, RuntimeError, ValueError, EOFError, SafetensorError, UnpicklingError)
     if local:
-        return *damaged, KeyError, TypeError, AttributeError
+        return *common, KeyError, TypeError, AttributeError
     errors = sys.modules.get('huggingface_hub.errors')  # its client's are no OSError
-    return (*damaged, errors.HTTPError) if errors else damaged
+    return (*common, errors.HTTPError) if errors else common
 
 
 def _unreachable(repository: str, error: Exception) -> ConnectionError:

@@ -46,8 +46,8 @@ BACKBONES: dict[str, Row] = {
     'dinov2-l': Row('dino', 'dinov2-large', 'facebook/dinov2-large', 518),
     'dino-b16-448': Row('dino', 'dino-base', 'facebook/dino-vitb16', 448),
     **{
-        f'siglip2-{short}-{size}': Row('siglip', f'siglip2-{long}', f'google/siglip2-{long}', pixels)
-        for short, size, long, pixels in (
+        f'siglip2-{short}-{size}': Row('siglip', f'siglip2-{long}', f'google/siglip2-{long}', side)
+        for short, size, long, side in (
             ('b16', 224, 'base-patch16-224', 224),
             ('b16', 256, 'base-patch16-256', 256),
             ('b16', 384, 'base-patch16-384', 384),
