@@ -10,7 +10,7 @@ import argparse
 import io
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from link_hoi_core.detectors import Detector, load_detector
 from link_hoi_core.device import pick_device
 from link_hoi_core.drawing import draw_interactions
 from link_hoi_core.images import read_image
-from link_hoi_core.models import Predictor, load_predictor
+from link_hoi_core.model.scoring import VerbFilter
+from link_hoi_core.models import ZERO_SHOT, Predictor, load_predictor
 from link_hoi_core.optional import require
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import NO_INTERACTION, Vocabulary
@@ -53,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--detector-weights', metavar='PATH', help='default: the published ones')
     parser.add_argument(
+        '--detector-threshold', type=float, metavar='SCORE', help="default: the detector's own"
+    )
+    parser.add_argument(
+        '--drop-unknown', action='store_true', help='leave out objects outside the vocabulary'
+    )
+    parser.add_argument(
         '--model',
         default='boxes',
         help='checkpoint folder, hub repository or embedded name (default: boxes); or '
@@ -63,7 +70,15 @@ def _parser() -> argparse.ArgumentParser:
         '--verbs', type=_words, metavar='"RIDE, HOLD"', help="any words, in place of the model's"
     )
     parser.add_argument(
-        '--objects', type=_words, metavar='"CUP, ROBOT ARM"', help='any words, likewise'
+        '--objects',
+        type=_words,
+        metavar='"CUP, ROBOT ARM"',
+        help='any words, likewise; a detector of any words looks for these, and people',
+    )
+    parser.add_argument(
+        '--zero-shot-filter',
+        action='store_true',
+        help="keep each pair's best verbs, as in the paper's zero-shot setting",
     )
     parser.add_argument('--score-threshold', type=float, default=0.2, help='default: 0.2')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
@@ -73,8 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     pictures = name_results(list_pictures(options.images))
-    if any(path.parent.resolve() == options.output.resolve() for path in pictures):
-        raise ValueError(f'{options.output} holds the pictures themselves: choose another folder')
+    _check(options, pictures)
     predictor = _load_predictor(options)
     detector = _load_detector(options, predictor.vocabulary)
     predictor.score_exponent = detector.score_exponent
@@ -101,15 +115,26 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if left_out else 0
 
 
+def _check(options: argparse.Namespace, pictures: Iterable[Path]) -> None:
+    """What can be known to be wrong before anything is loaded."""
+    output = options.output
+    if file := next((path for path in (output, *output.parents) if path.is_file()), None):
+        raise ValueError(f'--output is {output}, but {file} is a file: choose another folder')
+    if any(path.parent.resolve() == output.resolve() for path in pictures):
+        raise ValueError(f'{output} holds the pictures themselves: choose another folder')
+    for name in ('score_threshold', 'detector_threshold'):
+        value = getattr(options, name)
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f'--{name.replace("_", "-")} is {value}, expected 0 to 1')
+    if options.zero_shot_filter and ZERO_SHOT.fullmatch(options.model):
+        raise ValueError(f'--zero-shot-filter is for checkpoints: leave it out for {options.model}')
+
+
 def _load_predictor(options: argparse.Namespace) -> Predictor:
-    if not 0 <= options.score_threshold <= 1:
-        raise ValueError(f'--score-threshold is {options.score_threshold}, expected 0 to 1')
-    predictor = load_predictor(
-        options.model,
-        options.device,
-        options.backbone_weights,
-        score_threshold=options.score_threshold,
-    )
+    chosen: dict[str, Any] = {'score_threshold': options.score_threshold}
+    if options.zero_shot_filter:
+        chosen['verb_filter'] = VerbFilter()
+    predictor = load_predictor(options.model, options.device, options.backbone_weights, **chosen)
     if options.verbs is not None:
         predictor.set_verbs(options.verbs)
     if options.objects is not None:
@@ -118,7 +143,11 @@ def _load_predictor(options: argparse.Namespace) -> Predictor:
 
 
 def _load_detector(options: argparse.Namespace, vocabulary: Vocabulary) -> Detector:
-    chosen: dict[str, Any] = {'device': pick_device(options.device)}
+    chosen: dict[str, Any] = {
+        'device': pick_device(options.device),
+        'score_threshold': options.detector_threshold,
+        'keep_unknown': not options.drop_unknown,
+    }
     if options.detector_weights is not None:
         chosen['weights'] = options.detector_weights
     return load_detector(options.detector, vocabulary, **chosen)

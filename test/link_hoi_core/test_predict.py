@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -222,12 +223,64 @@ def test_bad_arguments_are_said_in_one_sentence(tmp_path: Path, record, capsys) 
         'expected 0 to 1': [*start, detector, '--score-threshold', '20'],
         'no device': [*start, detector, '--device', 'abacus'],
         'has no picture': [tmp_path / 'nothing', *start[1:], detector],
-        'choose another folder': [*start, detector, '--output', tmp_path],
+        'holds the pictures themselves': [*start, detector, '--output', tmp_path],
+        f'but {picture} is a file': [*start, detector, '--output', picture / 'out'],
+        "'onnx:' names no file, expected onnx:FILE": [*start, 'onnx:'],
+        "no device 'meta': expected auto, cpu": [*start, detector, '--device', 'meta'],
+        '--detector-threshold is -1.0, expected 0': [*start, detector, '--detector-threshold=-1'],
+        '--zero-shot-filter is for checkpoints': [
+            *(*start, detector, '--zero-shot-filter', '--model', 'clip_zero_shot'),
+        ],
     }
     for said, arguments in cases.items():
         assert said in failure(capsys, *arguments)
     assert not (tmp_path / 'out').exists()
     assert Image.open(picture).size == (320, 240)
+
+
+def test_no_model_is_loaded_for_an_output_that_is_a_file(tmp_path: Path, record, capsys) -> None:
+    picture = save(tmp_path / 'ride.png')
+    arguments = [picture, '--detector', record('ride.png'), '--output', picture]
+    assert 'is a file' in failure(capsys, *arguments, '--model', 'absent')
+
+
+def test_detections_below_the_threshold_and_unknown_ones_are_dropped(
+    tmp_path: Path, record, capsys
+) -> None:
+    picture = save(tmp_path / 'ride.png')
+    arguments = [picture, '--detector', record('ride.png')]
+    some = run(tmp_path, *arguments, '--detector-threshold', 0.75)['ride']
+    assert [one['name'] for one in some['detections']] == ['person', 'bicycle', 'robot arm']
+    known = run(tmp_path, *arguments, '--drop-unknown')['ride']
+    assert [one['name'] for one in known['detections']] == ['person', 'bicycle', 'cup']
+    assert 'which take no part: robot arm (1)' in capsys.readouterr().out
+
+
+def test_the_zero_shot_filter_keeps_the_best_verbs_of_a_pair(tmp_path: Path) -> None:
+    picture, recorded = save(tmp_path / 'ride.png'), tmp_path / 'recorded.json'
+    found = found_in()
+    unsure = Detections(found.boxes, [0.4, 0.3, 0.2, 0.2], found.labels, found.image_size)
+    write_recorded(recorded, [RecordedImage('ride.png', unsure)], CLASSES)
+    arguments = [picture, '--detector', f'recorded:{recorded}', '--score-threshold', 0]
+    every = run(tmp_path, *arguments)['ride']['triplets']
+    best = run(tmp_path, *arguments, '--zero-shot-filter')['ride']['triplets']
+    assert [row for row in every if row in best] == best
+    for object_, prior in ((1, 0.4 * 0.3), (3, 0.4 * 0.2)):
+        count = round(10 * 1.8 ** (2 * prior - 1))
+        of_pair = [row for row in every if row['object'] == object_]
+        assert [row for row in best if row['object'] == object_] == of_pair[:count]
+        assert count == 6 < len(of_pair)
+
+
+def test_a_detector_of_any_words_looks_for_the_objects(tmp_path: Path) -> None:
+    if find_spec('ultralytics') is None:  # to import it here would change things for others
+        pytest.skip('ultralytics is not installed')
+    pytest.importorskip('open_clip', reason='embeds the words')
+    picture = save(tmp_path / 'ride.png')
+    command = ['--detector', 'yolo-world-s', '--detector-weights', 'random']
+    command += ['--objects', 'cup, bottle', '--detector-threshold', 0]
+    found = run(tmp_path, picture, *command)['ride']['detections']
+    assert {one['name'] for one in found} <= {'person', 'cup', 'bottle'} and len(found) > 0
 
 
 def test_names_of_results_never_clash() -> None:
