@@ -48,8 +48,8 @@ def rank_interactions(
         wanted: (M, V) bool; the others are left out.
         limit: the most triplets, best first; None = all.
     """
-    pair, verb = np.nonzero(wanted)
-    order = np.argsort(-scores[pair, verb], kind='stable')[:limit]
-    pair, verb = pair[order], verb[order]
+    cells = np.flatnonzero(wanted)
+    cells = cells[np.argsort(-scores.ravel()[cells], kind='stable')][:limit]
+    pair, verb = np.divmod(cells, wanted.shape[1])
     human, object_ = pairs[pair].T
-    return Interactions(human, object_, verb, scores[pair, verb], verb_scores[pair, verb])
+    return Interactions(human, object_, verb, scores.ravel()[cells], verb_scores.ravel()[cells])

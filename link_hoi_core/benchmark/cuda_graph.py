@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -35,7 +34,7 @@ class CudaGraph:
     def __call__(self, scene: Scene, features: Tensor | None = None) -> Tensor:
         """As `Link.infer`."""
         given = _tensors(scene, features)
-        key = tuple(tensor.shape for tensor in given)
+        key = (scene.padded, *(tensor.shape for tensor in given))
         with torch.cuda.device(self._device):
             if key not in self._captured:
                 self._captured[key] = self._capture(scene, features)
@@ -48,7 +47,7 @@ class CudaGraph:
     def _capture(
         self, scene: Scene, features: Tensor | None
     ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]:
-        scene = Scene(*(tensor.clone() for tensor in _tensors(scene, None)))
+        scene = scene.map(torch.clone)
         features = None if features is None else features.clone()
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -63,5 +62,4 @@ class CudaGraph:
 
 
 def _tensors(scene: Scene, features: Tensor | None) -> list[Tensor]:
-    tensors = [getattr(scene, field.name) for field in fields(scene)]
-    return tensors if features is None else [*tensors, features]
+    return scene.tensors() if features is None else [*scene.tensors(), features]

@@ -28,14 +28,14 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, tokens: Tensor, position: Tensor | None, present: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, position: Tensor | None, present: Tensor | None) -> Tensor:
         """Let the tokens of each image look at each other.
 
         Args:
             tokens: (B, T, D).
             position: (B, T, 2 D), already projected: what is added to queries, then to keys; None
                 for attention that knows no positions.
-            present: (B, T) bool; nobody looks at a token that is not present.
+            present: (B, T) bool; nobody looks at a token that is not present. None = all are.
 
         Returns:
             (B, T, D).
@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
             query, key = query + position_query, key + position_key
         attended = functional.scaled_dot_product_attention(
             *(_split(part, self.heads) for part in (query, key, value)),
-            attn_mask=present[:, None, None, :],
+            attn_mask=None if present is None else present[:, None, None, :],
         )
         return self.norm(tokens + self.dropout(self.output(_join(attended))))
 

@@ -162,7 +162,7 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, Look | None]:
         """Pairs (B, M, D) -> the same, and what they saw."""
         position = self.position(box_encodings, scene)
-        pairs = self.attention(pairs, position, scene.pair_present)
+        pairs = self.attention(pairs, position, scene.pair_mask())
         look = None
         if self.look is not None:
             seen, look = self.look(pairs, view, scene)

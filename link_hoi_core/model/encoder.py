@@ -42,7 +42,7 @@ class GeometricalEncoder(nn.Module):
         """
         outputs = []
         for layer in self.layers:
-            queries = layer(queries, box_encodings, scene.present)
+            queries = layer(queries, box_encodings, scene.detection_mask())
             outputs.append(queries)
         spatial = pairwise_encoding(*scene.at_pairs(scene.boxes), scene.image_size.unsqueeze(1))
         return outputs, self.fusion(queries, cast(spatial, queries.dtype), scene)
@@ -62,7 +62,7 @@ class PlainEncoder(nn.Module):
         """As `GeometricalEncoder.forward`; the box encodings are not used."""
         outputs = []
         for layer in self.layers:
-            queries = layer(queries, None, scene.present)
+            queries = layer(queries, None, scene.detection_mask())
             outputs.append(queries)
         return outputs, self.pair(queries, scene)
 
@@ -78,7 +78,7 @@ class EncoderLayer(nn.Module):
         self.attention = SelfAttention(width, heads, dropout)
         self.feed_forward = FeedForward(width, dropout)
 
-    def forward(self, tokens: Tensor, encodings: Tensor | None, present: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, encodings: Tensor | None, present: Tensor | None) -> Tensor:
         """Tokens (B, T, D) with encodings (B, T, P) -> (B, T, D)."""
         position = self.position(encodings) if self.position else None
         return self.feed_forward(self.attention(tokens, position, present))

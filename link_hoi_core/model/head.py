@@ -11,6 +11,7 @@ from torch.nn import functional
 
 START_TEMPERATURE = 0.07
 START_PROBABILITY = 0.01
+SHORTEST = 1e-6  # an embedding of no length is like no verb, not NaN
 
 
 class TextHead(nn.Module):
@@ -28,9 +29,10 @@ class TextHead(nn.Module):
 
     def forward(self, pairs: Tensor) -> Tensor:
         """Pairs (..., D) -> verb logits (..., V)."""
-        embedding = functional.normalize(self.project(self.norm(pairs)), dim=-1)
-        rows = functional.normalize(self.verbs, dim=-1)
-        return self.log_scale.exp() * (embedding @ rows.T) + self.bias
+        embedding = self.project(self.norm(pairs))
+        length = embedding.norm(dim=-1, keepdim=True).clamp(min=SHORTEST)
+        rows = self.log_scale.exp() * functional.normalize(self.verbs, dim=-1)
+        return embedding @ rows.T / length + self.bias
 
     @torch.no_grad()
     def replace_verbs(self, rows: np.ndarray, new: Tensor | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ class Scene:
         image_size: (B, 2) float32, (height, width).
         pairs: (B, M, 2) int64, (human, object) indices into the detections.
         pair_present: (B, M) bool, False where padded.
+        padded: whether anything is; attention needs no mask where nothing is, as in one image.
     """
 
     boxes: Tensor
@@ -33,19 +34,36 @@ class Scene:
     image_size: Tensor
     pairs: Tensor
     pair_present: Tensor
+    padded: bool = True
 
     def to(self, device: torch.device | str) -> Scene:
         """The same scene on another device."""
-        moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
-        return Scene(*moved)
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Scene:
+        """The scene with every tensor changed."""
+        return Scene(*map(change, self.tensors()), padded=self.padded)
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors, in the order of the attributes."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return [value for value in values if isinstance(value, Tensor)]
 
     def with_mirror_images(self) -> Scene:
         """2 B images: these, then each as in a mirror, where left and right change places."""
         x1, y1, x2, y2 = self.boxes.unbind(-1)
         width = self.image_size[:, 1:]
         mirrored = torch.stack((width - x2, y1, width - x1, y2), dim=-1)
-        twice = (torch.cat((getattr(self, field.name),) * 2) for field in fields(self))
-        return replace(Scene(*twice), boxes=torch.cat((self.boxes, mirrored)))
+        twice = self.map(lambda tensor: torch.cat((tensor, tensor)))
+        return replace(twice, boxes=torch.cat((self.boxes, mirrored)))
+
+    def detection_mask(self) -> Tensor | None:
+        """Which detections attention may look at, (B, N) bool; None = all of them."""
+        return self.present if self.padded else None
+
+    def pair_mask(self) -> Tensor | None:
+        """Which pairs attention may look at, (B, M) bool; None = all of them."""
+        return self.pair_present if self.padded else None
 
     def relative_boxes(self) -> Tensor:
         """Boxes (B, N, 4) divided by the image's (width, height, width, height)."""
@@ -109,6 +127,8 @@ def build_scene(images: Sequence[Detections], person: int) -> Scene:
     most_boxes = max((len(image) for image in images), default=0)
     most_pairs = max((len(rows) for rows in pairs), default=0)
     count = len(images)
+    padded = any(len(image) < most_boxes for image in images)
+    padded |= any(len(rows) < most_pairs for rows in pairs)
 
     boxes = np.tile(np.array([0, 0, 1, 1], dtype=np.float32), (count, most_boxes, 1))
     scores = np.zeros((count, most_boxes), dtype=np.float32)
@@ -127,6 +147,7 @@ def build_scene(images: Sequence[Detections], person: int) -> Scene:
         torch.tensor([image.image_size for image in images], dtype=torch.float32).reshape(-1, 2),
         torch.from_numpy(padded_pairs),
         _mask([len(rows) for rows in pairs], most_pairs),
+        padded,
     )
 
 

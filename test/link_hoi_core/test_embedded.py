@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from link_hoi_core import evaluate
 from link_hoi_core.benchmark import __main__ as benchmark
@@ -33,8 +35,13 @@ def test_figures_on_ground_truth_boxes(shared: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_435_pairs_cost_at_most_a_tenth_of_a_vit_b16(tmp_path: Path) -> None:
-    options = ['--model', 'boxes', '--pairs', '435', '--rounds', '7']
+def test_435_pairs_cost_at_most_a_tenth_of_a_vit_b16(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """On one thread: what else runs disturbs two that wait for each other out of all proportion."""
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(1)
+    options = ['--model', 'boxes', '--pairs', '435', '--rounds', '15']
     assert benchmark.main(['latency', *options, '--json', str(tmp_path / 'cost.json')]) == 0
     (found,) = json.loads((tmp_path / 'cost.json').read_text())['rows']
     assert found['pairs'] == 435

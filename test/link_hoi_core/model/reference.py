@@ -7,7 +7,7 @@ names of the weights with it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,8 +40,7 @@ def randomised(module: nn.Module, std: float = 0.3) -> nn.Module:
 
 def double(scene: Scene) -> Scene:
     """The scene in float64."""
-    values = (getattr(scene, field.name) for field in fields(scene))
-    return Scene(*(value.double() if value.is_floating_point() else value for value in values))
+    return scene.map(lambda value: value.double() if value.is_floating_point() else value)
 
 
 def weights_of(module: nn.Module) -> Weights:

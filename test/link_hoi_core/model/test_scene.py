@@ -98,9 +98,9 @@ def test_relative_boxes_are_in_units_of_the_images_sides() -> None:
 def test_mirror_images_come_after_the_scene() -> None:
     scene = build_scene([detections([0, 5, 0]), detections([0, 3], 1, (100, 200))], PERSON)
     both = scene.with_mirror_images()
-    for name, value in vars(scene).items():
-        twice = getattr(both, name)
-        assert twice[:2].equal(value) and (name == 'boxes' or twice[2:].equal(value))
+    for value, twice in zip(scene.tensors(), both.tensors()):
+        assert twice[:2].equal(value) and (value is scene.boxes or twice[2:].equal(value))
+    assert both.padded
     for image, width in enumerate((640, 200)):
         for mine, other in zip(scene.boxes[image].tolist(), both.boxes[2 + image].tolist()):
             assert other == pytest.approx([width - mine[2], mine[1], width - mine[0], mine[3]])
@@ -126,3 +126,12 @@ def test_batches_hold_every_image_once_within_the_budget(most_images: int, most_
 def test_no_image_makes_no_batch() -> None:
     none = np.zeros(0, dtype=np.int64)
     assert list(cut_by_pairs(none, none, 4, 4)) == []
+
+
+def test_a_mask_is_given_only_where_something_is_padded() -> None:
+    one, other = detections([0, 5, 0]), detections([0, 5, 7], 1, (100, 200))
+    alone, uneven = build_scene([one], PERSON), build_scene([one, other], PERSON)
+    assert alone.detection_mask() is None and alone.pair_mask() is None
+    assert uneven.detection_mask() is uneven.present  # as many detections, but fewer pairs
+    assert uneven.pair_mask() is uneven.pair_present
+    assert build_scene([one, one], PERSON).pair_mask() is None
