@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from link_hoi_core.data.json_files import write_json, write_whole
-from link_hoi_core.detectors import Detector, load_detector
+from link_hoi_core.detectors import Detector, find_row, load_detector
 from link_hoi_core.device import pick_device
 from link_hoi_core.drawing import draw_interactions
 from link_hoi_core.images import read_image
@@ -128,6 +128,7 @@ def _check(options: argparse.Namespace, pictures: Iterable[Path]) -> None:
             raise ValueError(f'--{name.replace("_", "-")} is {value}, expected 0 to 1')
     if options.zero_shot_filter and ZERO_SHOT.fullmatch(options.model):
         raise ValueError(f'--zero-shot-filter is for checkpoints: leave it out for {options.model}')
+    find_row(options.detector)
 
 
 def _load_predictor(options: argparse.Namespace) -> Predictor:

@@ -238,10 +238,13 @@ def test_bad_arguments_are_said_in_one_sentence(tmp_path: Path, record, capsys) 
     assert Image.open(picture).size == (320, 240)
 
 
-def test_no_model_is_loaded_for_an_output_that_is_a_file(tmp_path: Path, record, capsys) -> None:
-    picture = save(tmp_path / 'ride.png')
-    arguments = [picture, '--detector', record('ride.png'), '--output', picture]
-    assert 'is a file' in failure(capsys, *arguments, '--model', 'absent')
+def test_no_model_is_loaded_in_vain(tmp_path: Path, record, capsys) -> None:
+    picture, detector = save(tmp_path / 'ride.png'), record('ride.png')
+    start = [picture, '--model', 'absent', '--output']
+    assert 'is a file' in failure(capsys, *start, picture, '--detector', detector)
+    out = tmp_path / 'out'
+    assert "unknown detector 'yolo'" in failure(capsys, *start, out, '--detector', 'yolo')
+    assert 'no checkpoint absent' in failure(capsys, *start, out, '--detector', detector)
 
 
 def test_detections_below_the_threshold_and_unknown_ones_are_dropped(
