@@ -43,8 +43,10 @@ def test_a_batch_gives_what_single_images_give(
     for image, found in zip(images, detector.detect(images)):
         (alone,) = detector.detect([image])
         assert len(found) > 0 and found.image_size == image.shape[:2]
-        assert found.boxes == pytest.approx(alone.boxes, abs=1e-3)
         assert found.scores == pytest.approx(alone.scores, abs=1e-5)
+        # Boxes of nearly the same score may change places with the rounding of several threads.
+        apart = np.abs(found.boxes[:, None] - alone.boxes).max(axis=2)
+        assert apart.min(axis=0).max() < 1e-3 and apart.min(axis=1).max() < 1e-3
 
 
 def test_no_unused_category_leaves_it(images: list[np.ndarray]) -> None:
