@@ -8,6 +8,7 @@ the object, of its similarities with "a picture of person riding bicycle" and so
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -41,8 +42,8 @@ class ClipZeroShot:
     The verb scores of a pair are probabilities: over the valid verbs of its object they sum to 1.
 
     Attributes:
-        vocabulary, model_name, score_threshold, max_interactions, score_exponent: as of
-            `HoiPredictor`.
+        vocabulary, model_name, score_threshold, max_interactions, score_exponent,
+        backbone_seconds: as of `HoiPredictor`.
         checkpoint_sha256: the fingerprint of the backbone's weights.
         needs_image: it does.
     """
@@ -94,6 +95,7 @@ class ClipZeroShot:
         self._select = select
         self._verbs: Sequence[str] | None = None
         self._objects: Sequence[str] | None = None
+        self.backbone_seconds = 0.0
         self._texts: dict[int, Tensor] = {}
 
     @classmethod
@@ -143,7 +145,9 @@ class ClipZeroShot:
         rows = [choose_detections(found, self.vocabulary, self._select) for found in detections]
         chosen = [found.take(kept) for found, kept in zip(detections, rows)]
         pairs = [self._pairs(found) for found in chosen]
+        start = time.perf_counter()
         embeddings = self._embed(self._crops(pictures, chosen, pairs))
+        self.backbone_seconds = time.perf_counter() - start
         verb_scores = [
             self._compare(found.labels[some[:, 1]], of_image)
             for found, some, of_image in zip(
