@@ -38,7 +38,7 @@ def test_figures_on_ground_truth_boxes(shared: Path, tmp_path: Path) -> None:
 def test_435_pairs_cost_at_most_a_tenth_of_a_vit_b16(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The least disturbed of three runs, on one thread: two that wait for each other suffer most."""
+    """The least disturbed of three runs, on one thread: two that wait for each other suffer."""
     request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
     torch.set_num_threads(1)
     options = ['--model', 'boxes', '--pairs', '435', '--rounds', '12']
