@@ -6,12 +6,19 @@ object order (its branch `class`, person = 0), plain or gzipped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from link_hoi_core.data.annotated_image import (
+    AnnotatedImage,
+    check_inside,
+    named,
+    read_boxes,
+    read_ids,
+    read_size,
+)
 from link_hoi_core.data.json_files import read_json
 from link_hoi_core.geometry import box_iou
 from link_hoi_core.structures import Detections
@@ -19,23 +26,6 @@ from link_hoi_core.structures import Detections
 NUM_HOIS, NUM_OBJECTS, NUM_VERBS = 600, 80, 117
 PERSON = 0
 MERGE_IOU = 0.5
-
-
-@dataclass(frozen=True)
-class AnnotatedImage:
-    """The annotated human-object pairs of one image; pair p is row p of every array.
-
-    Boxes are xyxy in pixels of the original image, 0-based continuous. The same person or thing
-    is often annotated once a pair, with the same or a slightly different box.
-    """
-
-    file_name: str
-    size: tuple[int, int] | None  # (height, width); None where the file has null (no pairs then)
-    boxes_h: np.ndarray  # (P, 4) float32
-    boxes_o: np.ndarray  # (P, 4) float32
-    hoi: np.ndarray  # (P,) int64 in 0..599
-    object: np.ndarray  # (P,) int64 in 0..79, COCO-80 order
-    verb: np.ndarray  # (P,) int64 in 0..116
 
 
 def read_hico_det(path: str | Path) -> list[AnnotatedImage]:
@@ -73,7 +63,7 @@ def ground_truth_detections(image: AnnotatedImage) -> Detections:
     so humans come first; within a class the annotation's order.
 
     Raises:
-        ValueError: the image has no size; such images have no pairs, leave them out.
+        ValueError: the image has no size; see `annotated_image.with_sizes`, or leave it out.
     """
     if image.size is None:
         raise ValueError(f'{image.file_name}: the annotations give no image size')
@@ -96,43 +86,21 @@ def ground_truth_detections(image: AnnotatedImage) -> Detections:
 
 def _image(path: str | Path, pairs: Any, file_name: Any, size: Any) -> AnnotatedImage:
     """One entry of the file, checked and converted."""
-    try:
-        boxes_h, boxes_o = _boxes(pairs['boxes_h']), _boxes(pairs['boxes_o'])
-        hoi = _ids(pairs['hoi'], NUM_HOIS)
-        objects = _ids(pairs['object'], NUM_OBJECTS)
-        verb = _ids(pairs['verb'], NUM_VERBS)
+    with named(f'{path}: image {file_name!r}'):
+        boxes_h = read_boxes(pairs['boxes_h'], first_pixel=1)
+        boxes_o = read_boxes(pairs['boxes_o'], first_pixel=1)
+        hoi = read_ids(pairs['hoi'], NUM_HOIS)
+        objects = read_ids(pairs['object'], NUM_OBJECTS)
+        verb = read_ids(pairs['verb'], NUM_VERBS)
         if len({len(boxes_h), len(boxes_o), len(hoi), len(objects), len(verb)}) != 1:
             raise ValueError('its lists differ in length')
         if size is None and len(hoi):
             raise ValueError('it has pairs but no size')
         if size is not None:
-            width, height = (int(side) for side in size)
-            size = (height, width)
-    except KeyError as error:
-        raise ValueError(f'{path}: image {file_name!r}: {error} is missing') from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f'{path}: image {file_name!r}: {error}') from error
+            width, height = size
+            size = read_size(width, height)
+            check_inside(np.concatenate([boxes_h, boxes_o]), size)
     return AnnotatedImage(str(file_name), size, boxes_h, boxes_o, hoi, objects, verb)
-
-
-def _boxes(rows: list[list[float]]) -> np.ndarray:
-    """1-based inclusive pixel indices to 0-based continuous coordinates: x1, y1 move by one."""
-    boxes = np.array(rows, np.float32)
-    if boxes.size == 0:
-        return np.zeros((0, 4), np.float32)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f'expected boxes of four numbers, found an array of {boxes.shape}')
-    boxes[:, :2] -= 1
-    if not (boxes[:, 2:] > boxes[:, :2]).all():  # also false for NaN
-        raise ValueError('a box is NaN or has no area')
-    return boxes
-
-
-def _ids(values: list[int], count: int) -> np.ndarray:
-    ids = np.array(values, np.int64).reshape(-1)
-    if len(ids) and not (0 <= ids.min() and ids.max() < count):
-        raise ValueError(f'an id is outside 0..{count - 1}')
-    return ids
 
 
 def _merge(boxes: np.ndarray) -> np.ndarray:

@@ -70,6 +70,8 @@ def test_gzipped_and_plain_files_are_the_same(tmp_path: Path) -> None:
         ({'annotation': [{'boxes_h': []}, NO_PAIR]}, "'boxes_o' is missing"),
         ({'annotation': [[], NO_PAIR]}, "'b.jpg'"),
         ({'size': [None, None]}, 'pairs but no size'),
+        ({'size': [[64, 5], None]}, r"'b.jpg': box \[4.* lies outside the image of 64 x 5 pixels"),
+        ({'size': [[64], None]}, "'b.jpg': not enough values"),
     ],
 )
 def test_another_schema_is_one_sentence_with_the_file(

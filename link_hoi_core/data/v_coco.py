@@ -1,0 +1,79 @@
+"""V-COCO annotations, converted for training and diagnosis, and the sizes of COCO's images.
+
+The files are `instances_vcoco_{train,val,trainval,test}.json` of github.com/fredzzhang/vcoco, plain
+or gzipped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from link_hoi_core.data.annotated_image import (
+    AnnotatedImage,
+    annotated_image,
+    named,
+    read_boxes,
+    read_ids,
+    read_size,
+)
+from link_hoi_core.data.json_files import read_json
+from link_hoi_core.vocabulary import Vocabulary, load_vocabulary
+
+
+def read_v_coco(path: str | Path) -> list[AnnotatedImage]:
+    """Read every image of a converted file, in the file's order, also those without pairs.
+
+    Ids are those of the vocabulary 'v-coco': 24 verbs 'action role', 80 objects, 236 HOI classes,
+    which cover every pair of the published files. The files give no image sizes: see `with_sizes`.
+    They leave out who acts without an annotated object.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is malformed, truncated, or of another schema; one sentence.
+    """
+    content = read_json(path)
+    lists = ('annotations', 'classes', 'objects')
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
+        raise ValueError(
+            f'{path}: not a converted V-COCO annotation file: expected an object with the lists '
+            f"'annotations', 'classes' and 'objects'"
+        )
+    vocabulary = load_vocabulary('v-coco')
+    if content['classes'] != list(vocabulary.verbs):
+        raise ValueError(f"{path}: 'classes' are not V-COCO's 24 pairs of an action and a role")
+    if content['objects'][:2] != ['background', 'person']:
+        raise ValueError(f"{path}: expected the objects to begin with 'background', 'person'")
+    images = enumerate(content['annotations'])
+    return [_image(f'{path}: image {i}', entry, vocabulary) for i, entry in images]
+
+
+def read_coco_sizes(path: str | Path) -> dict[str, tuple[int, int]]:
+    """(height, width) of every image by file name, from COCO's `instances_{train,val}2014.json`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is malformed, truncated, or of another schema; one sentence.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get('images'), list):
+        raise ValueError(f"{path}: not a COCO annotation file: expected the list 'images'")
+    with named(f"{path}: 'images'"):
+        return {
+            str(image['file_name']): read_size(image['width'], image['height'])
+            for image in content['images']
+        }
+
+
+def _image(where: str, entry: Any, vocabulary: Vocabulary) -> AnnotatedImage:
+    """One entry of the file, checked; its objects count the background as 0."""
+    with named(where):
+        return annotated_image(
+            vocabulary,
+            str(entry['file_name']),
+            None,
+            read_boxes(entry['boxes_h']),
+            read_boxes(entry['boxes_o']),
+            read_ids(entry['objects'], len(vocabulary.objects), first=1),
+            read_ids(entry['actions'], len(vocabulary.verbs)),
+        )
