@@ -1,7 +1,7 @@
 """V-COCO annotations, converted for training and diagnosis, and the sizes of COCO's images.
 
 The files are `instances_vcoco_{train,val,trainval,test}.json` of github.com/fredzzhang/vcoco, plain
-or gzipped.
+or gzipped; the official ones are read by `v_coco_official`.
 """
 
 from __future__ import annotations
