@@ -1,12 +1,32 @@
-"""Pictures of any kind, as the (H, W, 3) uint8 RGB arrays that everything else takes."""
+"""Picture files of any kind, and the (H, W, 3) uint8 RGB arrays that everything else takes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from link_hoi_core.optional import require
+
+PICTURES = {'.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
+
+
+def list_pictures(paths: Sequence[Path]) -> list[Path]:
+    """The files among `paths`, and the picture files of the folders by name; each once.
+
+    Raises:
+        ValueError: a folder has no picture.
+    """
+    pictures: dict[Path, None] = {}
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+            if not found:
+                raise ValueError(f'{path} has no picture ({", ".join(sorted(PICTURES))})')
+        pictures |= dict.fromkeys(found)
+    return list(pictures)
 
 
 def read_image(path: str | Path) -> np.ndarray:

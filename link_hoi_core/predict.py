@@ -20,14 +20,13 @@ from link_hoi_core.data.json_files import write_json, write_whole
 from link_hoi_core.detectors import Detector, find_row, load_detector
 from link_hoi_core.device import pick_device
 from link_hoi_core.drawing import draw_interactions
-from link_hoi_core.images import read_image
+from link_hoi_core.images import list_pictures, read_image
 from link_hoi_core.model.scoring import VerbFilter
 from link_hoi_core.models import ZERO_SHOT, Predictor, load_predictor
 from link_hoi_core.optional import require
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import NO_INTERACTION, Vocabulary
 
-PICTURES = {'.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
 MOST_NAMES = 10  # of unknown objects, in the last line
 
 
@@ -152,23 +151,6 @@ def _load_detector(options: argparse.Namespace, vocabulary: Vocabulary) -> Detec
     if options.detector_weights is not None:
         chosen['weights'] = options.detector_weights
     return load_detector(options.detector, vocabulary, **chosen)
-
-
-def list_pictures(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths`, and the picture files of the folders by name; each once.
-
-    Raises:
-        ValueError: a folder has no picture.
-    """
-    pictures: dict[Path, None] = {}
-    for path in paths:
-        found = [path]
-        if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
-            if not found:
-                raise ValueError(f'{path} has no picture ({", ".join(sorted(PICTURES))})')
-        pictures |= dict.fromkeys(found)
-    return list(pictures)
 
 
 def name_results(pictures: Sequence[Path]) -> dict[Path, str]:

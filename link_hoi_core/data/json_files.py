@@ -40,7 +40,7 @@ def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:
     path = Path(path)
     content = (json.dumps(value, indent=indent) + '\n').encode()
     if path.suffix == '.gz':
-        content = gzip.compress(content, compresslevel=6)
+        content = gzip.compress(content, compresslevel=6, mtime=0)  # the same bytes at any hour
     write_whole(path, content)
 
 

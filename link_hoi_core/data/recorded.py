@@ -50,17 +50,75 @@ def write_recorded(
     path: str | Path, images: Sequence[RecordedImage], classes: Sequence[str]
 ) -> None:
     """Write detections whose labels index `classes`, boxes to 0.1 pixel and scores to 0.0001."""
-    write_json(path, {'classes': list(classes), 'images': [_entry(image) for image in images]})
+    entries = [_entry(image, image.detections.labels.tolist()) for image in images]
+    write_json(path, {'classes': list(classes), 'images': entries})
 
 
-def _entry(image: RecordedImage) -> dict[str, Any]:
+def named_entry(image: RecordedImage) -> dict[str, Any]:
+    """What a file says of one image, but with `Detections.names` in place of class numbers.
+
+    Its numbers are rounded as in the file, so that it may be kept as JSON meanwhile.
+    """
+    return _entry(image, image.detections.names or ())
+
+
+def write_named(
+    path: str | Path, entries: Sequence[dict[str, Any]], detector: dict[str, Any]
+) -> None:
+    """Write entries as of `named_entry`, in the order of their file names.
+
+    The classes are the names that occur, in alphabetical order, so that the same images give the
+    same file whichever way they came together.
+
+    Args:
+        detector: what made them; kept beside 'classes' and 'images', for `merge_recorded`.
+    """
+    classes = sorted({row[-1] for entry in entries for row in entry['dets']})
+    number = {name: index for index, name in enumerate(classes)}
+    images = [
+        {**entry, 'dets': [[*row[:-1], number[row[-1]]] for row in entry['dets']]}
+        for entry in sorted(entries, key=lambda entry: entry['file_name'])
+    ]
+    write_json(path, {'detector': detector, 'classes': classes, 'images': images})
+
+
+def merge_recorded(paths: Sequence[str | Path], output: str | Path) -> list[dict[str, Any]]:
+    """Write the images of several files that one detector made as one file.
+
+    Returns:
+        the merged images, as of `named_entry`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a file is malformed, an image comes twice, or the files were not made by the
+            same detector with the same settings.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    detectors = []
+    for path in paths:
+        content = read_json(path)
+        classes, images = _lists(path, content)
+        detectors.append(content.get('detector', {}))
+        if detectors[-1] != detectors[0]:
+            raise ValueError(
+                f'{path} was made with {detectors[-1]}, but {paths[0]} with {detectors[0]}'
+            )
+        for i, image in enumerate(images):
+            read = _image(f'{path}: image {i}', image, classes, np.arange(len(classes)))
+            if read.file_name in entries:
+                raise ValueError(f'{path}: the image {read.file_name!r} comes twice')
+            entries[read.file_name] = named_entry(read)
+    write_named(output, list(entries.values()), detectors[0])
+    return list(entries.values())
+
+
+def _entry(image: RecordedImage, classes: Sequence[int | str]) -> dict[str, Any]:
+    """An image's JSON, with the classes of its detections."""
     found = image.detections
     height, width = found.image_size
     rows = [
-        [round(x, 1) for x in box] + [round(score, 4), label]
-        for box, score, label in zip(
-            found.boxes.tolist(), found.scores.tolist(), found.labels.tolist()
-        )
+        [round(x, 1) for x in box] + [round(score, 4), class_]
+        for box, score, class_ in zip(found.boxes.tolist(), found.scores.tolist(), classes)
     ]
     return {'file_name': image.file_name, 'width': width, 'height': height, 'dets': rows}
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from link_hoi_core.data.recorded import RecordedImage, write_recorded
 from link_hoi_core.drawing import draw_interactions
-from link_hoi_core.images import read_image
-from link_hoi_core.predict import list_pictures, main, name_results
+from link_hoi_core.images import list_pictures, read_image
+from link_hoi_core.predict import main, name_results
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.structures import Detections
 
