@@ -71,12 +71,14 @@ class LinkOutput:
     Attributes:
         logits: (B, M, V) a decoder layer.
         detections: (B, N, D) an encoder layer.
+        pairs: (B, M, D) a decoder layer.
         looks: what the pairs took from the image, a decoder layer; empty without a backbone.
         features: (B, C, H, W), the map behind the adapter; None without a backbone.
     """
 
     logits: list[Tensor]
     detections: list[Tensor]
+    pairs: list[Tensor]
     looks: list[Look]
     features: Tensor | None
 
@@ -127,7 +129,8 @@ class Link(nn.Module):
         """
         features = features if self.adapter is None else self.adapter(features)
         detections, pairs, looks = self._pairs(scene, features)
-        return LinkOutput([self.head(layer) for layer in pairs], detections, looks, features)
+        logits = [self.head(layer) for layer in pairs]
+        return LinkOutput(logits, detections, pairs, looks, features)
 
     def infer(self, scene: Scene, features: Tensor | None = None) -> Tensor:
         """The logits (B, M, V) that count in use, those after the last decoder layer.

@@ -1,4 +1,4 @@
-"""The focal loss against spec section 6, entry by entry in float64."""
+"""The losses against spec sections 6 and 7, entry by entry in float64."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import math
 import pytest
 import torch
 
-from link_hoi_core.distillation.losses import focal_loss
+from link_hoi_core.distillation.losses import (
+    focal_loss,
+    kl_divergence,
+    logit_distillation,
+    map_distillation,
+    query_distillation,
+)
 
 
 def focal_loop(
@@ -84,3 +90,132 @@ def test_extreme_logits_stay_finite() -> None:
     loss.backward()
     assert loss.isfinite() and psi.grad.isfinite().all()
     assert loss.item() == pytest.approx(0.5 * 400 / 2, rel=1e-4)  # the two wrong ones
+
+
+def kl_loop(student: list[float], teacher: list[float], tau: float) -> float:
+    """KL(softmax(t / tau) || softmax(s / tau)) of one row."""
+    exponentials = [[math.exp(value / tau) for value in row] for row in (teacher, student)]
+    p, q = ([value / sum(row) for value in row] for row in exponentials)
+    return sum(a * math.log(a / b) for a, b in zip(p, q))
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / max(len(values), 1)
+
+
+def interpolate(row: list[float], count: int) -> list[float]:
+    """Linear, cells as areas (align_corners False)."""
+    result = []
+    for i in range(count):
+        place = max((i + 0.5) * len(row) / count - 0.5, 0)
+        left = int(place)
+        right = min(left + 1, len(row) - 1)
+        result.append(row[left] + (place - left) * (row[right] - row[left]))
+    return result
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=random, dtype=torch.float64) * 3
+
+
+@pytest.mark.parametrize('tau', [1.0, 2.0])
+def test_divergence_equals_the_loop(tau: float) -> None:
+    student, teacher = draw(5, 7), draw(5, 7, seed=1)
+    expected = [kl_loop(*rows, tau) for rows in zip(student.tolist(), teacher.tolist())]
+    assert kl_divergence(student, teacher, tau).tolist() == pytest.approx(expected, rel=1e-9)
+    assert min(expected) > 0
+
+
+@pytest.mark.parametrize('pairs', [0, 1, 40])
+def test_logit_distillation_equals_the_loop(pairs: int) -> None:
+    student, teacher = draw(pairs, 9), draw(pairs, 9, seed=1)
+    counted = draw(pairs, 9, seed=2) > 2
+    counted[:1, :3] = True  # so that the one pair has a distribution
+    expected = [
+        kl_loop(s[mask].tolist(), t[mask].tolist(), 2.0)
+        for s, t, mask in zip(student, teacher, counted)
+        if mask.sum() >= 2
+    ]
+    assert pairs == 0 or 0 < len(expected) < max(pairs, 2)
+    found = logit_distillation(student, teacher, counted)
+    assert found.item() == pytest.approx(mean(expected), rel=1e-9)
+
+
+def test_pairs_with_fewer_than_two_valid_verbs_teach_nothing() -> None:
+    student = draw(3, 4).requires_grad_()
+    counted = torch.zeros(3, 4, dtype=torch.bool)
+    counted[1, 2] = counted[2, 0] = True
+    loss = logit_distillation(student, draw(3, 4, seed=1), counted)
+    loss.backward()
+    assert loss.item() == 0 and not student.grad.any()
+
+
+def test_verbs_that_are_not_valid_have_no_part() -> None:
+    student, teacher = draw(2, 4).requires_grad_(), draw(2, 4, seed=1)
+    counted = torch.tensor([[True, True, False, True]]).expand(2, 4)
+    loss = logit_distillation(student, teacher, counted)
+    loss.backward()
+    assert student.grad.isfinite().all() and not student.grad[:, 2].any()
+    teacher[:, 2] = 1000
+    assert logit_distillation(student, teacher, counted).item() == loss.item()
+
+
+@pytest.mark.parametrize('tokens', [0, 1, 30])
+@pytest.mark.parametrize('width', [8, 12, 5])
+def test_query_distillation_equals_the_loop(tokens: int, width: int) -> None:
+    """Also of a wider and of a narrower teacher; padding does not count."""
+    student, teacher = draw(2, tokens, 8), draw(2, tokens, width, seed=1)
+    present = torch.tensor([[True], [False]]).expand(2, tokens)
+    expected = [
+        kl_loop(s, interpolate(t, 8), 2.0) for s, t in zip(student[0].tolist(), teacher[0].tolist())
+    ]
+    found = query_distillation(student, teacher, present)
+    assert found.item() == pytest.approx(mean(expected), rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize('shape', [(6, 3, 4), (9, 5, 2), (4, 3, 4)])
+def test_map_distillation_equals_the_loop(shape: tuple[int, int, int]) -> None:
+    """Bilinear over the cells, then linear along the channels."""
+    student, teacher = draw(2, 6, 3, 4), draw(2, *shape, seed=1)
+    resized = teacher
+    for axis, count in ((2, 3), (3, 4), (1, 6)):
+        rows = resized.movedim(axis, -1)
+        flat = [interpolate(row, count) for row in rows.flatten(0, -2).tolist()]
+        changed = torch.tensor(flat, dtype=torch.float64).reshape(*rows.shape[:-1], count)
+        resized = changed.movedim(-1, axis)
+    expected = [
+        kl_loop(student[image, :, y, x].tolist(), resized[image, :, y, x].tolist(), 2.0)
+        for image in range(2)
+        for y in range(3)
+        for x in range(4)
+    ]
+    assert map_distillation(student, teacher).item() == pytest.approx(mean(expected), rel=1e-9)
+
+
+def test_an_identical_teacher_has_nothing_to_teach() -> None:
+    queries, features = draw(2, 3, 8), draw(2, 8, 3, 3)
+    counted = torch.ones(2, 3, 8, dtype=torch.bool)
+    assert logit_distillation(queries, queries.clone(), counted).item() == 0
+    assert query_distillation(queries, queries.clone(), counted[..., 0]).item() == 0
+    assert map_distillation(features, features.clone()).item() == 0
+
+
+def test_gradients_reach_the_student_only() -> None:
+    everything = torch.ones(2, 3, 8, dtype=torch.bool)
+    for loss, shape in (
+        (lambda s, t: logit_distillation(s, t, everything), (2, 3, 8)),
+        (lambda s, t: query_distillation(s, t, everything[..., 0]), (2, 3, 8)),
+        (map_distillation, (2, 8, 3, 3)),
+    ):
+        student, teacher = draw(*shape).requires_grad_(), draw(*shape, seed=1).requires_grad_()
+        loss(student, teacher).backward()
+        assert student.grad.any() and teacher.grad is None
+
+
+def test_extreme_queries_stay_finite() -> None:
+    student = torch.tensor([[-500.0, 500.0], [0.0, 0.0]], requires_grad=True)
+    teacher = torch.tensor([[500.0, -500.0], [1e4, -1e4]])
+    loss = query_distillation(student, teacher, torch.ones(2, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == pytest.approx((500 + math.log(2)) / 2) and student.grad.isfinite().all()

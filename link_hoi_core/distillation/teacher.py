@@ -1,0 +1,132 @@
+"""Trained models that teach another one while it trains (LINK section 3.3; spec section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from link_hoi_core.checkpoint import Checkpoint, load_checkpoint
+from link_hoi_core.configuration import from_dict
+from link_hoi_core.data.splits import SettingConfig
+from link_hoi_core.distillation.losses import (
+    TAU,
+    logit_distillation,
+    map_distillation,
+    query_distillation,
+)
+from link_hoi_core.model.link import LinkOutput
+from link_hoi_core.model.scene import Scene
+from link_hoi_core.model.scoring import pair_prior, prior_logit
+
+
+class Teachers:
+    """Frozen models that see what the student sees.
+
+    It is no module, so that they are neither trained, averaged nor saved with the student.
+    """
+
+    def __init__(self, names: Sequence[str], vocabulary: str, setting: SettingConfig) -> None:
+        """Load the checkpoints `names`.
+
+        Args:
+            vocabulary, setting: of the student.
+
+        Raises:
+            ValueError: a teacher has pixels, or is of another vocabulary, or has seen labels that
+                the student must not see.
+            OSError: there is no such checkpoint, or it cannot be read.
+        """
+        self.checkpoints = [load_checkpoint(name) for name in names]
+        for name, checkpoint in zip(names, self.checkpoints):
+            _check(name, checkpoint, vocabulary, setting)
+            checkpoint.model.requires_grad_(False)
+
+    def to(self, device: torch.device) -> None:
+        """Move them to the student's device."""
+        for checkpoint in self.checkpoints:
+            checkpoint.model.to(device)
+
+    def losses(
+        self, student: LinkOutput, scene: Scene, valid: Tensor, tau: float = TAU
+    ) -> dict[str, Tensor]:
+        """What `distillation_losses` gives, each level's mean over the teachers that have it."""
+        found: dict[str, list[Tensor]] = {}
+        for checkpoint in self.checkpoints:
+            with torch.no_grad():
+                teacher = checkpoint.model(scene)
+            for level, loss in distillation_losses(student, teacher, scene, valid, tau).items():
+                found.setdefault(level, []).append(loss)
+        return {level: torch.stack(losses).mean() for level, losses in found.items()}
+
+
+def distillation_losses(
+    student: LinkOutput, teacher: LinkOutput, scene: Scene, valid: Tensor, tau: float = TAU
+) -> dict[str, Tensor]:
+    """The loss of each level that both have, over all pairs, negatives included.
+
+    'logits' (Psi), 'encoder' (detections), 'latent' and 'native' (what pairs took from the image)
+    and 'feature_map'. Without pixels the pair queries themselves are the latent level. Each is the
+    mean over the layers, the last of one beside the last of the other.
+
+    Args:
+        valid: (B, M, V) bool, the verbs that may go with each pair, False where padded.
+    """
+    prior = pair_prior(scene).unsqueeze(-1)
+
+    def logits(ours: Tensor, theirs: Tensor) -> Tensor:
+        psi = (prior_logit(values, prior) for values in (ours, theirs))
+        return logit_distillation(*psi, valid, tau)
+
+    def pairs(ours: Tensor, theirs: Tensor) -> Tensor:
+        return query_distillation(ours, theirs, scene.pair_present, tau)
+
+    def detections(ours: Tensor, theirs: Tensor) -> Tensor:
+        return query_distillation(ours, theirs, scene.present, tau)
+
+    both_look = bool(student.looks and teacher.looks)
+    latent = _latent if both_look else (lambda output: output.pairs)
+    losses = {
+        'logits': _over_layers(logits, student.logits, teacher.logits),
+        'encoder': _over_layers(detections, student.detections, teacher.detections),
+        'latent': _over_layers(pairs, latent(student), latent(teacher)),
+    }
+    if both_look and _native(student) and _native(teacher):
+        losses['native'] = _over_layers(pairs, _native(student), _native(teacher))
+    if student.features is not None and teacher.features is not None:
+        losses['feature_map'] = map_distillation(student.features, teacher.features, tau)
+    return losses
+
+
+def _over_layers(
+    loss: Callable[[Tensor, Tensor], Tensor], student: list[Tensor], teacher: list[Tensor]
+) -> Tensor:
+    layers = zip(reversed(student), reversed(teacher))
+    return torch.stack([loss(ours, theirs) for ours, theirs in layers]).mean()
+
+
+def _latent(output: LinkOutput) -> list[Tensor]:
+    return [look.latent for look in output.looks]
+
+
+def _native(output: LinkOutput) -> list[Tensor]:
+    """Empty in the plain decoder."""
+    return [look.native for look in output.looks if look.native is not None]
+
+
+def _check(name: str, teacher: Checkpoint, vocabulary: str, setting: SettingConfig) -> None:
+    """Raise a ValueError where a model cannot, or must not, teach a student."""
+    config = teacher.model.config
+    if config.vocabulary != vocabulary:
+        raise ValueError(
+            f'teacher {name} is of the vocabulary {config.vocabulary}, its student of {vocabulary}'
+        )
+    if teacher.backbone is not None:
+        raise ValueError(f'teacher {name} looks at pixels, but a student without them is trained')
+    taught = from_dict(SettingConfig, teacher.config.get('setting', {}), 'setting.')
+    if setting.limited and setting != taught:
+        raise ValueError(
+            f'teacher {name} was trained in another setting ({taught}) than its student '
+            f'({setting}), and would tell it what it must not see'
+        )
