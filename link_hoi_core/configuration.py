@@ -106,6 +106,11 @@ def _convert(expected: Any, value: Any, name: str) -> Any:
         if value is None:
             return None
         expected = next(kind for kind in get_args(expected) if kind is not type(None))
+    if get_origin(expected) is tuple:  # of any length, as in tuple[str, ...]
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f'{name} is {value!r}, expected a list')
+        kind = get_args(expected)[0]
+        return tuple(_convert(kind, item, f'{name}[{i}]') for i, item in enumerate(value))
     if expected is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-3, without a point, as text

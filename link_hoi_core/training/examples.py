@@ -17,6 +17,7 @@ from link_hoi_core.model.scene import Scene, build_scene, count_pairs, cut_by_pa
 from link_hoi_core.structures import Detections
 
 MATCH_IOU = 0.5
+NEITHER = -1  # a target that is neither positive nor negative
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,31 @@ class Augmentation:
 
 
 class HoiExamples(Dataset):
-    """One item an image: its augmented detections and the (M, V) targets of its pairs."""
+    """One item an image: its augmented detections and the (M, V) targets of its pairs.
+
+    A target is 1 where the verb is annotated, `NEITHER` where it must not count, else 0.
+    """
 
     def __init__(
-        self, images: Sequence[AnnotatedImage], person: int, verbs: int, augmentation: Augmentation
+        self,
+        images: Sequence[AnnotatedImage],
+        person: int,
+        verbs: int,
+        augmentation: Augmentation,
+        hidden: Sequence[AnnotatedImage] | None = None,
     ) -> None:
-        """Keep the images that have a pair. Random numbers come from torch's seed."""
+        """Keep the images that have a pair. Random numbers come from torch's seed.
+
+        Args:
+            hidden: the same images with pairs that are true, but not to be learnt from.
+        """
         self.person, self.verbs, self.augmentation = person, verbs, augmentation
-        annotated = [image for image in images if len(image.hoi)]
-        detections = [ground_truth_detections(image) for image in annotated]
+        annotated = [row for row, image in enumerate(images) if len(image.hoi)]
+        detections = [ground_truth_detections(images[row]) for row in annotated]
         counts = [count_pairs(found.labels, person) for found in detections]
         rows = [row for row, count in enumerate(counts) if count]
-        self.images = [annotated[row] for row in rows]
+        self.images = [images[annotated[row]] for row in rows]
+        self.hidden = None if hidden is None else [hidden[annotated[row]] for row in rows]
         self.detections = [detections[row] for row in rows]
         self.pair_counts = [counts[row] for row in rows]
 
@@ -59,7 +73,10 @@ class HoiExamples(Dataset):
         image, clean, change = self.images[index], self.detections[index], self.augmentation
         random = np.random.default_rng(int(torch.randint(2**62, ()).item()))
         boxes = jitter_boxes(clean.boxes, clean.image_size, change.jitter, random)
-        targets = self._targets(boxes, clean.labels, image)
+        targets = np.zeros((self.pair_counts[index], self.verbs), dtype=np.float32)
+        if self.hidden is not None:
+            targets[self._annotated(boxes, clean.labels, self.hidden[index])] = NEITHER
+        targets[self._annotated(boxes, clean.labels, image)] = 1
         if random.random() < change.flip:
             boxes = flip_boxes(boxes, clean.image_size[1])
         scores = clean.scores
@@ -67,8 +84,10 @@ class HoiExamples(Dataset):
             scores = random.uniform(change.least_score, 1, len(clean))
         return Detections(boxes, scores, clean.labels, clean.image_size), targets
 
-    def _targets(self, boxes: np.ndarray, labels: np.ndarray, image: AnnotatedImage) -> np.ndarray:
-        """A pair is positive for the verbs of each annotated pair that both its boxes overlap.
+    def _annotated(
+        self, boxes: np.ndarray, labels: np.ndarray, image: AnnotatedImage
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where the targets (M, V) are positive: a pair has the verbs that both its boxes overlap.
 
         min(IoU_h, IoU_o) >= 0.5, without a look at the object's class, several annotated pairs a
         pair (spec section 6).
@@ -77,9 +96,7 @@ class HoiExamples(Dataset):
         human_iou = box_iou(boxes, image.boxes_h)[human]
         object_iou = box_iou(boxes, image.boxes_o)[object_]
         pair, annotated = np.nonzero(np.minimum(human_iou, object_iou) >= MATCH_IOU)
-        targets = np.zeros((len(human), self.verbs), dtype=np.float32)
-        targets[pair, image.verb[annotated]] = 1
-        return targets
+        return pair, image.verb[annotated]
 
     def collate(self, items: Sequence[tuple[Detections, np.ndarray]]) -> tuple[Scene, Tensor]:
         """Pad the items of a batch: the scene and its targets (B, M, V)."""

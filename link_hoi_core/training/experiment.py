@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from link_hoi_core.data.splits import SettingConfig
 from link_hoi_core.model.link import LinkConfig
 from link_hoi_core.training.examples import Augmentation
 
@@ -63,12 +65,49 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """What a student learns from its teachers, besides the annotations.
+
+    Attributes:
+        teachers: checkpoints; none = no distillation. Of several, the mean loss counts.
+        logits, encoder, latent, native, feature_map: weight of each level (LINK A.4), see
+            `distillation.teacher.distillation_losses`.
+        tau: temperature of teachers and student.
+    """
+
+    teachers: tuple[str, ...] = ()
+    logits: float = 1.0
+    encoder: float = 0.5
+    latent: float = 1.0
+    native: float = 1.0
+    feature_map: float = 0.5
+    tau: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ('logits', 'encoder', 'latent', 'native', 'feature_map'):
+            if not 0 <= getattr(self, name) < math.inf:
+                found = getattr(self, name)
+                raise ValueError(f'distillation.{name} is {found}, expected a weight, 0 or more')
+        if not 0 < self.tau < math.inf:
+            raise ValueError(f'distillation.tau is {self.tau}, expected a temperature above 0')
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """One run; `seed` fixes the weights, the order of the images and the augmentation."""
+    """One run; `seed` fixes the weights, the images' order, the augmentation and drawn shots."""
 
     model: LinkConfig = field(default_factory=LinkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    setting: SettingConfig = field(default_factory=SettingConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     seed: int = 140
+
+    def __post_init__(self) -> None:
+        if self.setting.split is not None and self.model.vocabulary != 'hico-det':
+            raise ValueError(
+                f'setting.split {self.setting.split} is of hico-det, but model.vocabulary is '
+                f'{self.model.vocabulary}'
+            )

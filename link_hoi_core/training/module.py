@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import lightning
 import numpy as np
@@ -12,21 +13,33 @@ from torch import Tensor
 
 from link_hoi_core.checkpoint import Checkpoint, build_model
 from link_hoi_core.data.hico_det import AnnotatedImage
+from link_hoi_core.data.splits import seen_verbs
 from link_hoi_core.distillation.losses import focal_loss
+from link_hoi_core.distillation.teacher import Teachers
 from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
+from link_hoi_core.evaluation.zero_shot import zero_shot_figures
+from link_hoi_core.model.link import LinkOutput
 from link_hoi_core.model.scene import Scene
 from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs
 from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.training.examples import NEITHER
 from link_hoi_core.training.experiment import BalanceConfig, Experiment
 from link_hoi_core.vocabulary import load_vocabulary
 
 
 class LinkTraining(lightning.LightningModule):
-    """Trains LINK on annotated pairs."""
+    """Trains LINK on annotated pairs, and on what teachers make of all pairs."""
 
     def __init__(self, experiment: Experiment, images: Sequence[AnnotatedImage]) -> None:
-        """`images`: those to train on; they say how frequent each interaction is."""
+        """Build the model that `experiment` describes, and load its teachers.
+
+        Args:
+            images: those to train on; they say how frequent each interaction is.
+
+        Raises:
+            ValueError, OSError: as `Teachers`; ValueError also for a model with pixels.
+        """
         super().__init__()
         if experiment.model.backbone.name != 'none':
             raise ValueError(
@@ -36,28 +49,49 @@ class LinkTraining(lightning.LightningModule):
         self.experiment = experiment
         self.model, _ = build_model(experiment.model)
         self.vocabulary = load_vocabulary(experiment.model.vocabulary)
-        valid = torch.from_numpy(self.vocabulary.valid.copy())
+        valid = torch.from_numpy(seen_verbs(self.vocabulary, experiment.setting.unseen))
         self.register_buffer('valid', valid, persistent=False)
         balance = rareness(images, valid.shape, experiment.balance)
         self.register_buffer('rareness', balance, persistent=False)
+        self.teachers = Teachers(
+            experiment.distillation.teachers, experiment.model.vocabulary, experiment.setting
+        )
 
     def training_step(self, batch: tuple[Scene, Tensor], index: int) -> Tensor:
-        """The focal loss on Psi over valid verbs, averaged over the decoder's layers."""
+        """The loss on the annotations, and what the teachers' add, by the weights of the levels."""
         scene, targets = batch
-        counted = valid_verbs(scene, self.valid)
+        valid = valid_verbs(scene, self.valid)
+        output = self.model(scene)
+        loss = self._annotated_loss(output, scene, targets, valid)
+        if self.teachers.checkpoints:
+            settings = self.experiment.distillation
+            levels = self.teachers.losses(output, scene, valid, settings.tau)
+            for level, value in {'annotated': loss, **levels}.items():
+                self.log(f'loss_{level}', value, batch_size=len(scene.pairs))
+            loss = loss + sum(getattr(settings, level) * levels[level] for level in levels)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
+        self.log('loss', loss, prog_bar=True, batch_size=len(scene.pairs))
+        return loss
+
+    def _annotated_loss(
+        self, output: LinkOutput, scene: Scene, targets: Tensor, valid: Tensor
+    ) -> Tensor:
+        """The focal loss on Psi over valid verbs, averaged over the decoder's layers."""
+        counted = valid & (targets != NEITHER)
         prior = pair_prior(scene).unsqueeze(-1)
         _, label = scene.at_pairs(scene.labels)
         rareness = self.rareness[label]
         importance = torch.where(targets > 0, 1 / rareness, rareness)
         losses = [
             focal_loss(prior_logit(logits, prior), targets, counted, importance)
-            for logits in self.model(scene).logits
+            for logits in output.logits
         ]
-        loss = torch.stack(losses).mean()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
-        self.log('loss', loss, prog_bar=True, batch_size=len(scene.pairs))
-        return loss
+        return torch.stack(losses).mean()
+
+    def on_fit_start(self) -> None:
+        """The teachers, being no modules, do not follow by themselves."""
+        self.teachers.to(self.device)
 
     def on_train_epoch_start(self) -> None:
         """Make an epoch's order, augmentation and dropout depend on the seed and its number only.
@@ -75,6 +109,9 @@ class LinkTraining(lightning.LightningModule):
         figures = hico_det_figures(ranked, self.vocabulary, f1_threshold=0.5)
         for name in ('full', 'rare', 'non_rare'):
             self.log(name, getattr(figures, name), prog_bar=True, batch_size=1)
+        if self.experiment.setting.split is not None:
+            zero_shot = zero_shot_figures(figures.per_class_ap, self.experiment.setting.unseen)
+            self.log_dict(asdict(zero_shot), prog_bar=True, batch_size=1)
 
     def configure_optimizers(self) -> dict[str, object]:
         settings = self.experiment.optimiser

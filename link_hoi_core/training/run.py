@@ -24,11 +24,11 @@ from link_hoi_core.checkpoint import Checkpoint, save_checkpoint
 from link_hoi_core.configuration import to_dict
 from link_hoi_core.data.hico_det import AnnotatedImage, read_hico_det
 from link_hoi_core.data.json_files import read_json, write_json
+from link_hoi_core.data.splits import training_set
 from link_hoi_core.device import pick_device
 from link_hoi_core.evaluation.average_precision import best_f1_threshold
 from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
-from link_hoi_core.model.link import Link
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.training.card import Cost, card
 from link_hoi_core.training.examples import HoiExamples, PairBudgetSampler
@@ -48,13 +48,20 @@ def train(experiment: Experiment, output: Path, device: str, resume: bool) -> No
         FloatingPointError: the loss is not finite; the last checkpoint stays.
     """
     _check_folder(output, experiment, resume)
+    if experiment.model.vocabulary != 'hico-det':
+        raise ValueError(
+            f'model.vocabulary is {experiment.model.vocabulary}, but the annotations are read as '
+            f"HICO-DET's, expected hico-det"
+        )
     root = Path(experiment.data.root)
-    train_images = read_hico_det(root / experiment.data.train)
+    train_images, hidden = training_set(
+        read_hico_det(root / experiment.data.train), experiment.setting, experiment.seed
+    )
     test_images = read_hico_det(root / experiment.data.test)
 
     lightning.seed_everything(experiment.seed)
     module = LinkTraining(experiment, train_images)
-    batches = _training_batches(experiment, module, train_images)
+    batches = _training_batches(experiment, module, train_images, hidden)
     trainer = _trainer(experiment, output, device)
     _record(output, experiment)
     start = time.monotonic()
@@ -69,7 +76,7 @@ def train(experiment: Experiment, output: Path, device: str, resume: bool) -> No
     module.load_state_dict(_read_state(output / LAST)['state_dict'])
     parameters = sum(parameter.numel() for parameter in module.model.parameters())
     cost = Cost(parameters, time.monotonic() - start, pick_device(device), resume)
-    _finish(experiment, output, module.model, train_images, test_images, cost)
+    _finish(experiment, output, module, train_images, test_images, cost)
 
 
 def _check_folder(output: Path, experiment: Experiment, resume: bool) -> None:
@@ -122,14 +129,19 @@ def _trainer(experiment: Experiment, output: Path, device: str) -> lightning.Tra
 
 
 def _training_batches(
-    experiment: Experiment, module: LinkTraining, images: Sequence[AnnotatedImage]
+    experiment: Experiment,
+    module: LinkTraining,
+    images: Sequence[AnnotatedImage],
+    hidden: Sequence[AnnotatedImage] | None,
 ) -> DataLoader:
     vocabulary, data = module.vocabulary, experiment.data
     examples = HoiExamples(
-        images, vocabulary.person, len(vocabulary.verbs), experiment.augmentation
+        images, vocabulary.person, len(vocabulary.verbs), experiment.augmentation, hidden
     )
     if not len(examples):
-        raise ValueError(f'{data.train} has no image with a human-object pair to train on')
+        raise ValueError(
+            f'{data.train} has no image with a human-object pair to train on ({experiment.setting})'
+        )
     sampler = PairBudgetSampler(examples.pair_counts, data.most_images, data.most_pairs)
     # Its own generator: a loader draws a number when it is opened, which is before the epoch's seed
     # in a run that begins or is resumed there, and after it in one that goes on.
@@ -141,13 +153,14 @@ def _training_batches(
 def _finish(
     experiment: Experiment,
     output: Path,
-    model: Link,
+    module: LinkTraining,
     train_images: Sequence[AnnotatedImage],
     test_images: Sequence[AnnotatedImage],
     cost: Cost,
 ) -> None:
     """Choose mF1's threshold on training images, evaluate, and write the checkpoint."""
-    model = model.cpu().half().float().eval()  # what a checkpoint holds, and so what is evaluated
+    # In the precision of a checkpoint, so that what is evaluated is what it holds.
+    model = module.model.cpu().half().float().eval()
     predictor = HoiPredictor(Checkpoint('trained', model, None, {}), select=False)
     ranked_train, ranked_test = (
         rank_hico_det(images, predict_ground_truth_boxes(predictor, images), predictor.vocabulary)
@@ -156,4 +169,5 @@ def _finish(
     chosen = best_f1_threshold(ranked_train)
     figures = hico_det_figures(ranked_test, predictor.vocabulary, chosen.threshold)
     config = to_dict(experiment) | {'f1_threshold': chosen.threshold}
-    save_checkpoint(output / 'checkpoint', model, None, config, card(experiment, figures, cost))
+    text = card(experiment, module.teachers.checkpoints, figures, cost)
+    save_checkpoint(output / 'checkpoint', model, None, config, text)

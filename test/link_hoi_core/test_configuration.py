@@ -19,6 +19,7 @@ class Inner:
     rate: float = 0.1
     limit: int | None = None
     flag: bool = False
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ def file(tmp_path: Path) -> Path:
 def test_file_then_assignments(file: Path) -> None:
     found = load_configuration(Outer, file, ['inner.width=32', 'inner.flag=true', 'name=second'])
     assert found == Outer('second', Inner(width=32, rate=1e-3, flag=True))
+
+
+def test_lists_of_words(file: Path) -> None:
+    found = load_configuration(Outer, file, ['inner.names=[one, two]'])
+    assert found.inner.names == ('one', 'two')
+    assert from_dict(Outer, to_dict(found)) == found
 
 
 def test_groups_that_the_file_lacks_may_be_assigned(tmp_path: Path) -> None:
@@ -65,6 +72,8 @@ def test_resolved_configuration_comes_back(file: Path) -> None:
         ('inner.rate=', ['inner.rate', 'None', 'float']),
         ('inner.flag=1', ['inner.flag', '1', 'bool']),
         ('inner.limit=no', ['inner.limit', 'False', 'int']),
+        ('inner.names=one', ['inner.names', "'one'", 'list']),
+        ('inner.names=[one, 2]', ['inner.names[1]', '2', 'str']),
         ('name=3', ['name', '3', 'str']),
         ('inner=3', ['inner', '3', 'expected keys']),
         ('inner', ['--set inner', 'key=value']),
@@ -150,3 +159,13 @@ def test_the_ablation_rows_differ_in_encoder_and_decoder_only() -> None:
         model = replace(full.model, encoder=encoder, decoder=decoder)
         assert found == replace(full, model=model)
     assert found == full
+
+
+def test_zero_shot_students_learn_from_the_teacher_of_their_split() -> None:
+    folder = EXPERIMENTS[0].parent
+    for name, split in (('rf_uc', 'RF-UC'), ('nf_uc', 'NF-UC'), ('uo', 'UO'), ('uv', 'UV')):
+        teacher = load_configuration(Experiment, folder / f'{name}_teacher.yaml')
+        student = load_configuration(Experiment, folder / f'{name}_student.yaml')
+        assert teacher.setting.split == split and teacher.distillation.teachers == ()
+        assert student.distillation.teachers == (f'runs/{name}_teacher/checkpoint',)
+        assert replace(student, distillation=teacher.distillation) == teacher

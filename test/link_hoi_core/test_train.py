@@ -20,6 +20,7 @@ from link_hoi_core.configuration import load_configuration
 from link_hoi_core.data.hico_det import read_hico_det
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.train import main
+from link_hoi_core.vocabulary import load_vocabulary, zero_shot_split
 
 pytest.importorskip('lightning')
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,20 +112,18 @@ def test_resume_state_loads_without_pickled_code(trained: Path) -> None:
     assert state['epoch'] == 7
 
 
-@pytest.mark.timeout(200)
-def test_a_killed_run_that_is_resumed_ends_with_the_same_weights(
-    data: Path, trained: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / 'killed'
-    command = [sys.executable, '-m', 'link_hoi_core.train', *arguments(data, output)]
+def kill_and_resume(data: Path, output: Path, *more: str) -> None:
+    """Kill the run once it has left a state, then let it go on to its end."""
+    log_file = output.parent / 'log'
+    command = [sys.executable, '-m', 'link_hoi_core.train', *arguments(data, output, *more)]
     threads = {'OMP_NUM_THREADS': str(torch.get_num_threads())}
-    with (tmp_path / 'log').open('w') as log:
+    with log_file.open('w') as log:
         run = subprocess.Popen(
             command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **threads}
         )
         try:
             while not (output / 'last.ckpt').is_file():
-                assert run.poll() is None, (tmp_path / 'log').read_text()
+                assert run.poll() is None, log_file.read_text()
                 time.sleep(0.01)
         finally:
             run.kill()
@@ -132,8 +131,15 @@ def test_a_killed_run_that_is_resumed_ends_with_the_same_weights(
     assert not (output / 'checkpoint').exists()
     done = torch.load(output / 'last.ckpt', map_location='cpu', weights_only=True)['epoch']
     assert done < 7
-    assert main(arguments(data, output, '--resume')) == 0
-    assert weights(output) == weights(trained)
+    assert main(arguments(data, output, '--resume', *more)) == 0
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_run_that_is_resumed_ends_with_the_same_weights(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    kill_and_resume(data, tmp_path / 'killed')
+    assert weights(tmp_path / 'killed') == weights(trained)
 
 
 def test_a_run_killed_after_its_last_epoch_is_completed_by_resuming(
@@ -208,6 +214,107 @@ def test_a_used_folder_is_left_as_it_was(
     output = Path(shutil.copytree(trained, tmp_path / 'used'))
     refused(capfd, arguments(data, output), str(output), 'already holds a run', '--resume')
     assert weights(output) == weights(trained)
+
+
+def taught_by(*teachers: Path | str) -> tuple[str, ...]:
+    names = json.dumps([str(teacher) for teacher in teachers])
+    return '--set', f'distillation.teachers={names}'
+
+
+@pytest.fixture(scope='module')
+def student(data: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that had the plain one's checkpoint as its teacher."""
+    output = tmp_path_factory.mktemp('runs') / 'student'
+    assert main(arguments(data, output, *taught_by(trained / 'checkpoint'))) == 0
+    return output
+
+
+def test_a_student_learns_from_its_teacher(data: Path, trained: Path, student: Path) -> None:
+    """Each level's loss is logged and falls, and the card says who taught."""
+    assert weights(student) != weights(trained)
+    with next(student.glob('csv/*/metrics.csv')).open() as file:
+        rows = [row for row in csv.DictReader(file) if row.get('loss')]
+    for row in rows:
+        parts = [
+            float(row[f'loss_{name}']) for name in ('annotated', 'logits', 'encoder', 'latent')
+        ]
+        total = parts[0] + parts[1] + 0.5 * parts[2] + parts[3]
+        assert float(row['loss']) == pytest.approx(total, rel=1e-4)
+    for name in ('logits', 'encoder', 'latent'):
+        assert float(rows[-1][f'loss_{name}']) < float(rows[0][f'loss_{name}'])
+    card = (student / 'checkpoint' / 'README.md').read_text()
+    assert 'Taught by' in card and load_checkpoint(trained / 'checkpoint').sha256[:12] in card
+    state = torch.load(student / 'last.ckpt', map_location='cpu', weights_only=True)
+    plain = torch.load(trained / 'last.ckpt', map_location='cpu', weights_only=True)
+    assert state['state_dict'].keys() == plain['state_dict'].keys()
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_student_that_is_resumed_ends_with_the_same_weights(
+    data: Path, trained: Path, student: Path, tmp_path: Path
+) -> None:
+    kill_and_resume(data, tmp_path / 'killed', *taught_by(trained / 'checkpoint'))
+    assert weights(tmp_path / 'killed') == weights(student)
+
+
+@pytest.mark.parametrize(
+    ('more', 'words'),
+    [
+        (taught_by('runs/absent/checkpoint'), ['runs/absent/checkpoint']),
+        (('--set', 'model.vocabulary=v-coco'), ['v-coco', 'hico-det']),
+        ((*taught_by('boxes'), '--set', 'setting.split=UV'), ['boxes', 'UV', 'fully supervised']),
+        (('--set', 'distillation.teachers=boxes'), ['distillation.teachers', 'list']),
+        (('--set', 'distillation.tau=0'), ['distillation.tau', 'above 0']),
+        (('--set', 'distillation.latent=-1'), ['distillation.latent', '-1']),
+        (('--set', 'setting.split=RFUC'), ['RFUC', 'RF-UC']),
+        (('--set', 'setting.split=UO', '--set', 'model.vocabulary=v-coco'), ['UO', 'v-coco']),
+        (('--set', 'setting.shots=0'), ['shots is 0']),
+    ],
+)
+def test_bad_settings_are_one_sentence_and_leave_nothing(
+    data: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    words: list[str],
+) -> None:
+    refused(capfd, arguments(data, tmp_path / 'run', *more), *words)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_split_that_leaves_no_pair(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    unseen = load_vocabulary('hico-det').hois[zero_shot_split('UV')]
+    verb, object_ = unseen[0].tolist()
+    content = json.loads((data / 'train.json').read_text())
+    hoi = int(load_vocabulary('hico-det').hoi_index[object_, verb])
+    for pairs in content['annotation']:
+        count = len(pairs['hoi'])
+        pairs.update(hoi=[hoi] * count, object=[object_] * count, verb=[verb] * count)
+    (tmp_path / 'unseen.json').write_text(json.dumps(content))
+    more = ('--set', f'data.train={tmp_path}/unseen.json', '--set', 'setting.split=UV')
+    refused(capfd, arguments(data, tmp_path / 'run', *more), 'no image', 'zero-shot UV (pair)')
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('setting', [('split=RF-UC',), ('shots=2',), ('split=UV', 'shots=1')])
+def test_a_run_in_another_setting_says_so(
+    data: Path, tmp_path: Path, setting: tuple[str, ...]
+) -> None:
+    output = tmp_path / 'run'
+    assigned = [word for value in setting for word in ('--set', f'setting.{value}')]
+    assert main(arguments(data, output, *assigned, '--set', 'optimiser.epochs=1')) == 0
+    card = (output / 'checkpoint' / 'README.md').read_text()
+    with next(output.glob('csv/*/metrics.csv')).open() as file:
+        rows = [row for row in csv.DictReader(file) if row.get('full')]
+    zero_shot = 'split' in setting[0]
+    for name in ('unseen', 'seen', 'hm'):
+        assert (name in rows[-1]) == zero_shot
+    assert ('Harmonic mean' in card) == zero_shot
+    for value in setting:
+        expected = {'split=RF-UC': 'zero-shot RF-UC', 'split=UV': 'zero-shot UV'}
+        assert expected.get(value, f'{value[-1]}-shot') in card
 
 
 def test_resuming_nothing(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,12 @@ import torch
 
 from link_hoi_core.data.hico_det import AnnotatedImage, read_hico_det
 from link_hoi_core.model.scene import list_pairs
-from link_hoi_core.training.examples import Augmentation, HoiExamples, PairBudgetSampler
+from link_hoi_core.training.examples import (
+    NEITHER,
+    Augmentation,
+    HoiExamples,
+    PairBudgetSampler,
+)
 
 PERSON, VERBS = 0, 117
 NOTHING = Augmentation(flip=0, jitter=0, score_noise=0)
@@ -111,6 +116,20 @@ def test_images_without_a_pair_are_left_out() -> None:
     found = examples(annotated(), no_size, alone, annotated((A, BICYCLE_BOX, 1, 76)))
     assert len(found) == 1 and found.pair_counts == [1]
     assert len(examples(annotated(), no_size)) == 0
+
+
+def test_hidden_labels_are_neither_positive_nor_negative() -> None:
+    """But where a label is drawn too, it counts."""
+    drawn = annotated((A, BICYCLE_BOX, 1, 76), (B, CHAIR_BOX, 56, 87))
+    hidden = annotated((A, BICYCLE_BOX, 1, 36), (B, CHAIR_BOX, 56, 87), (A, CHAIR_BOX, 56, 8))
+    found = HoiExamples([annotated(), drawn], PERSON, VERBS, NOTHING, [annotated(), hidden])
+    detections, targets = found[0]
+    pairs = list_pairs(detections.labels, PERSON).tolist()
+    assert targets[pairs.index([0, 2])].nonzero()[0].tolist() == [36, 76]
+    assert targets[pairs.index([0, 2]), [36, 76]].tolist() == [NEITHER, 1]
+    assert targets[pairs.index([1, 3]), 87] == 1
+    assert targets[pairs.index([0, 3]), 8] == NEITHER
+    assert (targets == NEITHER).sum() == 2 and (targets == 1).sum() == 2
 
 
 def test_collate_pads_targets_with_the_scene() -> None:

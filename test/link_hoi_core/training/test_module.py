@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +14,18 @@ import torch
 pytest.importorskip('lightning')
 
 from link_hoi_core.data.hico_det import AnnotatedImage  # noqa: E402
+from link_hoi_core.data.splits import SettingConfig  # noqa: E402
 from link_hoi_core.distillation.losses import focal_loss  # noqa: E402
 from link_hoi_core.model.link import LinkConfig  # noqa: E402
 from link_hoi_core.model.scene import build_scene  # noqa: E402
+from link_hoi_core.model.scoring import valid_verbs  # noqa: E402
 from link_hoi_core.structures import Detections  # noqa: E402
-from link_hoi_core.training.experiment import BalanceConfig, Experiment  # noqa: E402
+from link_hoi_core.training.examples import NEITHER  # noqa: E402
+from link_hoi_core.training.experiment import (  # noqa: E402
+    BalanceConfig,
+    DistillationConfig,
+    Experiment,
+)
 from link_hoi_core.training.module import (  # noqa: E402
     LinkTraining,
     one_cycle,
@@ -51,7 +61,7 @@ def test_rare_interactions_count_more() -> None:
 
 @pytest.fixture
 def module() -> LinkTraining:
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     experiment = Experiment(model=LinkConfig(width=32, dropout=0), balance=BalanceConfig(power=0))
     return LinkTraining(experiment, images=[])
 
@@ -94,6 +104,69 @@ def test_what_padding_and_impossible_verbs_hold_does_not_matter(module, batch) -
     changed[~scene.pair_present] = 1
     changed[0, 0, ~module.valid[1]] = 1  # verbs that no bicycle allows
     assert module.training_step((scene, changed), 0).item() == before
+
+
+@pytest.mark.filterwarnings('ignore:You are trying to `self.log')
+def test_what_is_neither_positive_nor_negative_does_not_matter(module, batch) -> None:
+    scene, targets = batch
+    verb = int(module.valid[1].nonzero()[0])
+    hidden = targets.clone()
+    hidden[0, 0, verb] = NEITHER
+    without = module.training_step((scene, hidden), 0).item()
+    assert without < module.training_step(batch, 0).item()  # one negative fewer
+
+
+@pytest.mark.filterwarnings('ignore:You are trying to `self.log')
+def test_a_split_takes_its_unseen_verbs_out_of_the_loss(module, batch) -> None:
+    """In UV, 84 combinations; one of them with an object of this batch."""
+    scene, targets = batch
+    torch.manual_seed(1)
+    setting = SettingConfig('UV')
+    limited = LinkTraining(replace(module.experiment, setting=setting), images=[])
+    unseen = limited.valid != module.valid
+    assert unseen.sum() == 84 and not limited.valid[unseen].any()
+    label, verb = unseen[[0, 1, 56]].nonzero()[0].tolist()
+    pairs = (scene.labels.gather(1, scene.pairs[..., 1]) == [0, 1, 56][label]) & scene.pair_present
+    changed = targets.clone()
+    changed[..., verb][pairs] = 1
+    before = limited.training_step(batch, 0).item()
+    assert limited.training_step((scene, changed), 0).item() == before
+    assert module.training_step((scene, changed), 0).item() != before
+
+
+@pytest.fixture
+def taught(module, small_checkpoint: Path) -> Callable[..., LinkTraining]:
+    def make(**changes: object) -> LinkTraining:
+        torch.manual_seed(1)
+        settings = DistillationConfig(**{'teachers': (str(small_checkpoint),), **changes})
+        return LinkTraining(replace(module.experiment, distillation=settings), images=[])
+
+    return make
+
+
+@pytest.mark.filterwarnings('ignore:You are trying to `self.log')
+def test_a_student_adds_its_teachers_losses_by_their_weights(module, batch, taught) -> None:
+    scene, _ = batch
+    weights = {'logits': 2.0, 'encoder': 3.0, 'latent': 5.0}
+    student = taught(**weights)
+    levels = student.teachers.losses(
+        student.model(scene), scene, valid_verbs(scene, student.valid), tau=2.0
+    )
+    assert set(levels) == set(weights) and min(levels.values()) > 0
+    expected = module.training_step(batch, 0) + sum(weights[k] * levels[k] for k in weights)
+    assert student.training_step(batch, 0).item() == pytest.approx(expected.item(), rel=1e-6)
+    alone = taught(logits=0.0, encoder=0.0, latent=0.0)
+    assert alone.training_step(batch, 0).item() == module.training_step(batch, 0).item()
+
+
+@pytest.mark.filterwarnings('ignore:You are trying to `self.log')
+def test_teachers_are_not_trained_averaged_or_saved(module, batch, taught) -> None:
+    student = taught()
+    teacher = student.teachers.checkpoints[0].model
+    student.train().training_step(batch, 0).backward()
+    assert not teacher.training and all(value.grad is None for value in teacher.parameters())
+    assert student.state_dict().keys() == module.state_dict().keys()
+    assert len(list(student.parameters())) == len(list(module.parameters()))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(module, batch) -> None:
