@@ -162,7 +162,7 @@ def _detect(
             if left_out > options.most_failures:
                 raise ValueError(
                     f'{left_out} pictures had to be left out, more than --most-failures '
-                    f'{options.most_failures}: the same command goes on'
+                    f'{options.most_failures}: mend them or allow more, and run it again to go on'
                 )
             show(len(journal.entries) + left_out)
     return left_out

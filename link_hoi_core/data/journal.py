@@ -28,13 +28,22 @@ class Journal:
         self.entries: list[dict[str, Any]] = []
         if path.is_file():
             self._read()
+        self._begun = path.is_file()
 
     def append(self, entries: Sequence[dict[str, Any]]) -> None:
-        """Keep what is done; once this returns, a kill does not lose it."""
-        is_new = not self._path.is_file()
-        lines = [self._settings, *entries] if is_new else entries
-        with self._path.open('ab') as file:
-            file.write(''.join(f'{json.dumps(line)}\n' for line in lines).encode())
+        """Keep what is done; once this returns, a kill does not lose it.
+
+        Raises:
+            FileExistsError: another run has begun the same file since this one looked for it.
+        """
+        lines = entries if self._begun else [self._settings, *entries]
+        content = ''.join(f'{json.dumps(line)}\n' for line in lines)
+        try:
+            with self._path.open('ab' if self._begun else 'xb') as file:
+                file.write(content.encode())
+        except FileExistsError:
+            raise FileExistsError(f'{self._path} was begun by another run meanwhile') from None
+        self._begun = True
         self.entries += entries
 
     def remove(self) -> None:

@@ -3,6 +3,7 @@
 `{"classes": [name, ...], "images": [{"file_name", "width", "height",
 "dets": [[x1, y1, x2, y2, score, class], ...]}, ...]}`; boxes are xyxy in pixels of the original
 image, 0-based continuous; `class` indexes `classes`. Training, evaluation and the demo read it.
+Beside the lists there may be a "detector": the name and the settings that it was made with.
 """
 
 from __future__ import annotations
@@ -58,8 +59,13 @@ def named_entry(image: RecordedImage) -> dict[str, Any]:
     """What a file says of one image, but with `Detections.names` in place of class numbers.
 
     Its numbers are rounded as in the file, so that it may be kept as JSON meanwhile.
+
+    Raises:
+        ValueError: the detections have no names.
     """
-    return _entry(image, image.detections.names or ())
+    if image.detections.names is None:
+        raise ValueError(f'{image.file_name}: the detections have no names')
+    return _entry(image, image.detections.names)
 
 
 def write_named(

@@ -43,3 +43,11 @@ def test_other_settings_and_damage_are_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b'{"n": \n{"n": 3}\n')
     with pytest.raises(ValueError, match='run.jsonl is damaged'):
         Journal(path, SETTINGS)
+
+
+def test_two_runs_do_not_share_it(tmp_path: Path) -> None:
+    first, second = (Journal(tmp_path / 'run.jsonl', SETTINGS) for _ in range(2))
+    first.append([{'n': 1}])
+    with pytest.raises(FileExistsError, match='run.jsonl was begun by another run meanwhile'):
+        second.append([{'n': 2}])
+    assert Journal(tmp_path / 'run.jsonl', SETTINGS).entries == [{'n': 1}]

@@ -7,7 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from link_hoi_core.data.recorded import RecordedImage, read_recorded, write_recorded
+from link_hoi_core.data.recorded import (
+    RecordedImage,
+    merge_recorded,
+    named_entry,
+    read_recorded,
+    write_named,
+    write_recorded,
+)
 from link_hoi_core.structures import Detections
 from link_hoi_core.vocabulary import load_vocabulary
 
@@ -56,6 +63,33 @@ def test_what_is_written_is_read_again(tmp_path, name):
     assert first.detections.labels.tolist() == [0, 79]
     assert len(second.detections) == 0
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_files_of_other_classes_are_merged_by_name(tmp_path):
+    path = saved(tmp_path, content())
+    second = content(file_name='B.jpg', dets=[[0, 0, 9, 9, 0.5, 1]])
+    second['classes'] = ['person', 'apple']
+    other, merged = tmp_path / 'other.json', tmp_path / 'merged.json.gz'
+    other.write_text(json.dumps(second))
+    merge_recorded([path, other], merged)
+    first, last = read_recorded(merged, VOCABULARY)
+    assert [first.file_name, last.file_name] == ['B.jpg', 'a.jpg']
+    assert first.detections.names == ('apple',)
+    expected = read_recorded(path, VOCABULARY)[0].detections
+    assert last.detections.names == expected.names
+    assert last.detections.boxes.tolist() == expected.boxes.tolist()
+    assert last.detections.scores.tolist() == expected.scores.tolist()
+
+    direct = tmp_path / 'direct.json.gz'
+    write_named(direct, [named_entry(last), named_entry(first)], {})
+    assert direct.read_bytes() == merged.read_bytes()
+    with pytest.raises(ValueError, match="other.json: the image 'B.jpg' comes twice"):
+        merge_recorded([other, other], merged)
+
+
+def test_an_entry_needs_names():
+    with pytest.raises(ValueError, match='a.jpg: the detections have no names'):
+        named_entry(RecordedImage('a.jpg', Detections([[0, 0, 9, 9]], [0.5], [0], (50, 100))))
 
 
 @pytest.mark.parametrize(
