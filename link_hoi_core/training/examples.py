@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from link_hoi_core.data.hico_det import AnnotatedImage, ground_truth_detections
 from link_hoi_core.data.transforms import flip_boxes, jitter_boxes
 from link_hoi_core.geometry import box_iou
-from link_hoi_core.model.scene import Scene, build_scene, count_pairs, cut_by_pairs, list_pairs
+from link_hoi_core.model.scene import Scene, build_scene, count_pairs, list_pairs
 from link_hoi_core.structures import Detections
+from link_hoi_core.training.batch import NEITHER
+from link_hoi_core.training.experiment import Augmentation
 
 MATCH_IOU = 0.5
-NEITHER = -1  # a target that is neither positive nor negative
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How an annotated image is changed each time it is seen.
-
-    Attributes:
-        flip: probability of a mirrored image.
-        jitter: most relative shift and scale of a box (`transforms.jitter_boxes`).
-        score_noise: probability that an image's boxes get random scores instead of 1.
-        least_score: the random scores are uniform between this and 1.
-    """
-
-    flip: float = 0.5
-    jitter: float = 0.1
-    score_noise: float = 0.25
-    least_score: float = 0.3
 
 
 class HoiExamples(Dataset):
@@ -105,28 +88,3 @@ class HoiExamples(Dataset):
         for row, (_, target) in enumerate(items):
             targets[row, : len(target)] = torch.from_numpy(target)
         return scene, targets
-
-
-class PairBudgetSampler(Sampler[list[int]]):
-    """Shuffled batches of images with like numbers of pairs, always the same number of batches.
-
-    The batches' sizes are cut once; which images meet is drawn anew in each epoch, by sorting them
-    by their number of pairs times a random factor.
-    """
-
-    NOISE = 0.2
-
-    def __init__(self, pair_counts: Sequence[int], most_images: int, most_pairs: int) -> None:
-        self.pair_counts = np.asarray(pair_counts)
-        rows = np.arange(len(self.pair_counts))
-        batches = cut_by_pairs(rows, self.pair_counts, most_images, most_pairs)
-        self.ends = np.cumsum([len(batch) for batch in batches])
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        noise = 1 + self.NOISE * torch.rand(len(self.pair_counts)).numpy()
-        batches = np.split(np.argsort(self.pair_counts * noise), self.ends[:-1])
-        for index in torch.randperm(len(batches)).tolist():
-            yield batches[index].tolist()

@@ -7,24 +7,61 @@ from dataclasses import dataclass, field
 
 from link_hoi_core.data.splits import SettingConfig
 from link_hoi_core.model.link import LinkConfig
-from link_hoi_core.training.examples import Augmentation
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the annotations are, and how they are cut into batches.
+    """Where annotations, images and boxes are, and how they are cut into batches.
 
     Attributes:
-        root: folder of the annotation files.
-        train, test: HICO-DET annotation files in it (.json or .json.gz).
-        most_images, most_pairs: of one batch; a batch holds images of like numbers of pairs.
+        root: folder that the other paths begin at.
+        train, test: annotation files of the model's vocabulary (.json or .json.gz).
+        images: folders that an image is looked for in, one after the other; none without pixels.
+        sizes: COCO's `instances_*2014.json`, which say how large V-COCO's images are; without them
+            the images themselves do.
+        boxes: what is trained on: 'ground-truth', a file of recorded detections, or
+            'detector:NAME', which records them first.
+        most_faults: so many missing or broken images are left out; one more stops the run.
+        workers: processes that prepare batches; 0 = the training process itself.
+        cache: folder of feature maps that are computed once; None = computed each time.
+        views: the cache holds so many augmented views of an image; 0 = the image as it is.
+        most_images, most_pairs: of one batch, on each of several devices; a batch holds images of
+            like numbers of pairs.
     """
 
     root: str = '../shared/data/hicodet'
     train: str = 'instances_train2015.json'
     test: str = 'instances_test2015.json'
+    images: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    boxes: str = 'ground-truth'
+    most_faults: int = 0
+    workers: int = 0
+    cache: str | None = None
+    views: int = 0
     most_images: int = 64
     most_pairs: int = 1024
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How an annotated image is changed each time it is seen.
+
+    Attributes:
+        flip: probability of a mirrored image.
+        crop: probability that an image is cropped (spec section 9).
+        colour: most relative change of brightness, contrast and saturation.
+        jitter: most relative shift and scale of a box (`transforms.jitter_boxes`).
+        score_noise: probability that an image's boxes get random scores instead of their own.
+        least_score: the random scores are uniform between this and 1.
+    """
+
+    flip: float = 0.5
+    crop: float = 0.0
+    colour: float = 0.0
+    jitter: float = 0.1
+    score_noise: float = 0.25
+    least_score: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -43,25 +80,44 @@ class BalanceConfig:
     power: float = 0.5
 
 
+SCHEDULES = ('one-cycle', 'steps')
+
+
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """AdamW under a one-cycle schedule: linear warm-up, then cosine to zero.
+    """AdamW, its schedule, and the precision of the arithmetic.
 
     Attributes:
         epochs: passes over the training images.
         learning_rate: the highest one.
-        warm_up: share of all steps.
+        schedule: 'one-cycle', a linear warm-up, then a cosine to zero; or 'steps', the rate times
+            `drop` after epoch `drop_after` (LINK A.4).
+        warm_up: share of all steps, of 'one-cycle'.
+        drop_after, drop: of 'steps'.
         weight_decay: of AdamW.
         clip_norm: gradients are scaled down to this norm.
-        average: decay of the weights' exponential moving average, which is what is kept.
+        average: decay of the weights' exponential moving average, which is then what is validated
+            and kept; 0 = the weights themselves.
+        precision: 'fp32', 'bf16' or 'fp16'; the weights are always fp32.
     """
 
     epochs: int = 9
     learning_rate: float = 5e-4
+    schedule: str = 'one-cycle'
     warm_up: float = 0.05
+    drop_after: int = 10
+    drop: float = 0.2
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     average: float = 0.998
+    precision: str = 'fp32'
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            known = ', '.join(SCHEDULES)
+            raise ValueError(f'optimiser.schedule is {self.schedule!r}, expected one of {known}')
+        if not 0 <= self.average < 1:
+            raise ValueError(f'optimiser.average is {self.average}, expected a decay in [0, 1)')
 
 
 @dataclass(frozen=True)

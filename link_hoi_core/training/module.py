@@ -23,7 +23,7 @@ from link_hoi_core.model.link import LinkOutput
 from link_hoi_core.model.scene import Scene
 from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs
 from link_hoi_core.predictor import HoiPredictor
-from link_hoi_core.training.examples import NEITHER
+from link_hoi_core.training.batch import NEITHER
 from link_hoi_core.training.experiment import BalanceConfig, Experiment
 from link_hoi_core.vocabulary import load_vocabulary
 

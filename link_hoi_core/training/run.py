@@ -31,9 +31,10 @@ from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_box
 from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.training.card import Cost, card
-from link_hoi_core.training.examples import HoiExamples, PairBudgetSampler
+from link_hoi_core.training.examples import HoiExamples
 from link_hoi_core.training.experiment import Experiment
 from link_hoi_core.training.module import LinkTraining
+from link_hoi_core.training.sampler import PairBudgetSampler
 
 CONFIGURATION = 'experiment.json'
 LAST = 'last.ckpt'

@@ -20,7 +20,7 @@ from link_hoi_core.model.link import LinkConfig  # noqa: E402
 from link_hoi_core.model.scene import build_scene  # noqa: E402
 from link_hoi_core.model.scoring import valid_verbs  # noqa: E402
 from link_hoi_core.structures import Detections  # noqa: E402
-from link_hoi_core.training.examples import NEITHER  # noqa: E402
+from link_hoi_core.training.batch import NEITHER  # noqa: E402
 from link_hoi_core.training.experiment import (  # noqa: E402
     BalanceConfig,
     DistillationConfig,
