@@ -21,14 +21,16 @@ class Batch:
         targets: (B, M, V), 1 where a verb is annotated, `NEITHER` where it must not count, else 0.
         pictures: one entry a backbone of the run: prepared images (B, 3, H, W), or feature maps
             (B, C, H, W) where they are cached; empty without pixels.
+        encoded: whether the pictures are feature maps.
     """
 
     scene: Scene
     targets: Tensor
     pictures: tuple[Tensor, ...] = ()
+    encoded: bool = False
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         targets = self.targets.to(device, non_blocking=True)
         pictures = tuple(picture.to(device, non_blocking=True) for picture in self.pictures)
-        return Batch(self.scene.to(device), targets, pictures)
+        return Batch(self.scene.to(device), targets, pictures, self.encoded)

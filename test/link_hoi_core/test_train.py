@@ -85,8 +85,7 @@ def test_a_run_leaves_logs_and_nothing_half_written(trained: Path) -> None:
 def test_the_loss_falls(trained: Path, data: Path) -> None:
     """On the training images as they are, against the same model before training."""
     from link_hoi_core.training.examples import HoiExamples
-    from link_hoi_core.training.experiment import Augmentation
-    from link_hoi_core.training.experiment import Experiment
+    from link_hoi_core.training.experiment import Augmentation, Experiment
     from link_hoi_core.training.module import LinkTraining
 
     experiment = load_configuration(Experiment, data / 'tiny.yaml')
