@@ -9,8 +9,9 @@ MIN_SIDE = 1.0
 
 def flip_boxes(boxes: np.ndarray, width: float) -> np.ndarray:
     """Mirror boxes (..., 4) of an image of `width` pixels left to right."""
-    x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)
-    return np.stack((width - x2, y1, width - x1, y2), axis=-1)
+    flipped = boxes[..., [2, 1, 0, 3]]
+    flipped[..., ::2] = width - flipped[..., ::2]
+    return flipped
 
 
 def jitter_boxes(

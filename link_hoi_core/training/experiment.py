@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from link_hoi_core.data.splits import SettingConfig
+from link_hoi_core.data.views import Augmentation
 from link_hoi_core.model.link import LinkConfig
 
 
@@ -41,27 +42,6 @@ class DataConfig:
     views: int = 0
     most_images: int = 64
     most_pairs: int = 1024
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How an annotated image is changed each time it is seen.
-
-    Attributes:
-        flip: probability of a mirrored image.
-        crop: probability that an image is cropped (spec section 9).
-        colour: most relative change of brightness, contrast and saturation.
-        jitter: most relative shift and scale of a box (`transforms.jitter_boxes`).
-        score_noise: probability that an image's boxes get random scores instead of their own.
-        least_score: the random scores are uniform between this and 1.
-    """
-
-    flip: float = 0.5
-    crop: float = 0.0
-    colour: float = 0.0
-    jitter: float = 0.1
-    score_noise: float = 0.25
-    least_score: float = 0.3
 
 
 @dataclass(frozen=True)
