@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from link_hoi_core.configuration import from_dict, load_configuration, to_dict
-from link_hoi_core.training.experiment import Experiment
-
-EXPERIMENTS = sorted((Path(__file__).parents[2] / 'config' / 'experiments').glob('*.yaml'))
 
 
 @dataclass(frozen=True)
@@ -119,16 +116,6 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         load_configuration(Outer, tmp_path / 'absent.yaml')
 
 
-@pytest.mark.parametrize('path', EXPERIMENTS, ids=lambda path: path.stem)
-def test_every_experiment_of_the_repository_loads(path: Path) -> None:
-    found = load_configuration(Experiment, path)
-    assert from_dict(Experiment, to_dict(found)) == found
-
-
-def test_there_are_experiments() -> None:
-    assert 'boxes_hico' in [path.stem for path in EXPERIMENTS]
-
-
 def test_a_file_changes_its_base(file: Path, tmp_path: Path) -> None:
     """And the base of its base; what it does not name stays."""
     (tmp_path / 'second.yaml').write_text('base: some.yaml\ninner:\n  width: 24\n')
@@ -142,30 +129,3 @@ def test_a_base_that_leads_back_is_refused(file: Path) -> None:
     file.write_text('base: some.yaml\n')
     with pytest.raises(ValueError, match='is its own base'):
         load_configuration(Outer, file)
-
-
-def test_the_ablation_rows_differ_in_encoder_and_decoder_only() -> None:
-    """Rows A1 to A4 of LINK Tables 6 and 7; A4 is LINK-L itself."""
-    folder = EXPERIMENTS[0].parent
-    full = load_configuration(Experiment, folder / 'link_l.yaml')
-    parts = {
-        'a1': ('plain', 'plain'),
-        'a2': ('plain', 'linking'),
-        'a3': ('geometrical', 'plain'),
-        'a4': ('geometrical', 'linking'),
-    }
-    for row, (encoder, decoder) in parts.items():
-        found = load_configuration(Experiment, folder / f'ablation_{row}.yaml')
-        model = replace(full.model, encoder=encoder, decoder=decoder)
-        assert found == replace(full, model=model)
-    assert found == full
-
-
-def test_zero_shot_students_learn_from_the_teacher_of_their_split() -> None:
-    folder = EXPERIMENTS[0].parent
-    for name, split in (('rf_uc', 'RF-UC'), ('nf_uc', 'NF-UC'), ('uo', 'UO'), ('uv', 'UV')):
-        teacher = load_configuration(Experiment, folder / f'{name}_teacher.yaml')
-        student = load_configuration(Experiment, folder / f'{name}_student.yaml')
-        assert teacher.setting.split == split and teacher.distillation.teachers == ()
-        assert student.distillation.teachers == (f'runs/{name}_teacher/checkpoint',)
-        assert replace(student, distillation=teacher.distillation) == teacher
