@@ -12,6 +12,7 @@ import torch
 
 from link_hoi_core.backbones import BACKBONES, Backbone, BackboneConfig, build_backbone
 from link_hoi_core.configuration import from_dict, load_configuration, to_dict
+from link_hoi_core.data.hico_det import read_hico_det
 from link_hoi_core.model.link import Link, LinkConfig
 from link_hoi_core.training.experiment import DistillationConfig, Experiment
 from link_hoi_core.vocabulary import load_vocabulary
@@ -200,8 +201,19 @@ def test_the_guide_names_experiments_that_exist() -> None:
 
 
 def test_the_guide_sets_keys_that_exist() -> None:
-    named = re.findall(r'--set ([a-z_.]+)=', GUIDE.read_text())
+    named = re.findall(r"--set '?([a-z_.]+)=", GUIDE.read_text())
     assert named and [key for key in named if not has_key(experiment('link_b'), key)] == []
+
+
+def test_the_guides_annotations_are_read(tmp_path: Path) -> None:
+    """The sample for one's own data, a person who rides a bicycle."""
+    sample = re.search(r'```json\n(.*?)```', GUIDE.read_text(), re.DOTALL)[1]
+    (tmp_path / 'mine.json').write_text(sample)
+    (image,) = read_hico_det(tmp_path / 'mine.json')
+    vocabulary = load_vocabulary('hico-det')
+    assert vocabulary.objects[image.object[0]] == 'bicycle'
+    assert vocabulary.verbs[image.verb[0]] == 'ride'
+    assert vocabulary.hois[image.hoi[0]].tolist() == [image.verb[0], image.object[0]]
 
 
 def has_key(configuration: object, key: str) -> bool:
