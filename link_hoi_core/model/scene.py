@@ -84,10 +84,7 @@ class Scene:
 
 def list_pairs(labels: np.ndarray, person: int) -> np.ndarray:
     """All ordered pairs of a human i and another detection j (spec section 1): (M, 2) int64."""
-    humans = np.flatnonzero(labels == person)
-    human = humans.repeat(len(labels))
-    object_ = np.tile(np.arange(len(labels)), len(humans))
-    return np.stack((human, object_), axis=1)[human != object_]
+    return np.argwhere((labels == person)[:, None] & ~np.eye(len(labels), dtype=bool))
 
 
 def count_pairs(labels: np.ndarray, person: int) -> int:
