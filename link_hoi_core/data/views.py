@@ -151,12 +151,16 @@ def _recoloured(image: np.ndarray, colour: tuple[float, float, float]) -> np.nda
     if colour == AS_IT_IS:
         return image
     brightness, contrast, saturation = colour
-    pixels = (image * np.float32(brightness)).clip(0, 255)
-    pixels = _blend(pixels, (pixels @ LUMINANCE).mean(), contrast)
-    pixels = _blend(pixels, (pixels @ LUMINANCE)[..., None], saturation)
+    pixels = image.astype(np.float32)
+    _spread(pixels, 0.0, brightness)
+    _spread(pixels, (pixels @ LUMINANCE).mean(), contrast)
+    _spread(pixels, (pixels @ LUMINANCE)[..., None], saturation)
     return pixels.round().astype(np.uint8)
 
 
-def _blend(pixels: np.ndarray, grey: np.ndarray, factor: float) -> np.ndarray:
-    """Scale the distance of `pixels` from `grey`, within 0 to 255."""
-    return (grey + np.float32(factor) * (pixels - grey)).clip(0, 255)
+def _spread(pixels: np.ndarray, grey: np.ndarray | float, factor: float) -> None:
+    """Scale the distance of `pixels` from `grey`, within 0 to 255 and in place, which is faster."""
+    pixels -= grey
+    pixels *= factor
+    pixels += grey
+    pixels.clip(0, 255, out=pixels)
