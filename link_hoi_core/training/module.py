@@ -23,7 +23,7 @@ from link_hoi_core.model.link import LinkOutput
 from link_hoi_core.model.scene import Scene
 from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs
 from link_hoi_core.predictor import HoiPredictor
-from link_hoi_core.training.batch import NEITHER
+from link_hoi_core.training.batch import NEITHER, Batch
 from link_hoi_core.training.experiment import BalanceConfig, Experiment
 from link_hoi_core.vocabulary import load_vocabulary
 
@@ -57,9 +57,9 @@ class LinkTraining(lightning.LightningModule):
             experiment.distillation.teachers, experiment.model.vocabulary, experiment.setting
         )
 
-    def training_step(self, batch: tuple[Scene, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss on the annotations, and what the teachers' add, by the weights of the levels."""
-        scene, targets = batch
+        scene, targets = batch.scene, batch.targets
         valid = valid_verbs(scene, self.valid)
         output = self.model(scene)
         loss = self._annotated_loss(output, scene, targets, valid)
@@ -127,10 +127,7 @@ class LinkTraining(lightning.LightningModule):
     def transfer_batch_to_device(
         self, batch: object, device: torch.device, dataloader_idx: int
     ) -> object:
-        if isinstance(batch, tuple):
-            scene, targets = batch
-            return scene.to(device), targets.to(device, non_blocking=True)
-        return batch
+        return batch.to(device) if isinstance(batch, Batch) else batch
 
 
 def rareness(

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from link_hoi_core.checkpoint import Checkpoint, save_checkpoint
 from link_hoi_core.configuration import to_dict
-from link_hoi_core.data.hico_det import AnnotatedImage, read_hico_det
+from link_hoi_core.data.hico_det import AnnotatedImage, ground_truth_detections, read_hico_det
 from link_hoi_core.data.json_files import read_json, write_json
 from link_hoi_core.data.splits import training_set
 from link_hoi_core.device import pick_device
@@ -30,6 +30,7 @@ from link_hoi_core.evaluation.average_precision import best_f1_threshold
 from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
 from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.structures import Detections
 from link_hoi_core.training.card import Cost, card
 from link_hoi_core.training.examples import HoiExamples
 from link_hoi_core.training.experiment import Experiment
@@ -136,8 +137,12 @@ def _training_batches(
     hidden: Sequence[AnnotatedImage] | None,
 ) -> DataLoader:
     vocabulary, data = module.vocabulary, experiment.data
+    boxes = [
+        ground_truth_detections(image) if len(image.hoi) else Detections.empty((1, 1))
+        for image in images  # one without pairs may be without a size
+    ]
     examples = HoiExamples(
-        images, vocabulary.person, len(vocabulary.verbs), experiment.augmentation, hidden
+        images, boxes, vocabulary.person, len(vocabulary.verbs), experiment.augmentation, hidden
     )
     if not len(examples):
         raise ValueError(

@@ -17,7 +17,7 @@ import torch
 
 from link_hoi_core.checkpoint import load_checkpoint
 from link_hoi_core.configuration import load_configuration
-from link_hoi_core.data.hico_det import read_hico_det
+from link_hoi_core.data.hico_det import ground_truth_detections, read_hico_det
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.train import main
 from link_hoi_core.vocabulary import load_vocabulary, zero_shot_split
@@ -90,7 +90,10 @@ def test_the_loss_falls(trained: Path, data: Path) -> None:
 
     experiment = load_configuration(Experiment, data / 'tiny.yaml')
     images = read_hico_det(data / 'train.json')
-    examples = HoiExamples(images, 0, 117, Augmentation(flip=0, jitter=0, score_noise=0))
+    images = [image for image in images if len(image.hoi)]
+    boxes = [ground_truth_detections(image) for image in images]
+    unchanged = Augmentation(flip=0, jitter=0, score_noise=0)
+    examples = HoiExamples(images, boxes, 0, 117, unchanged)
     batch = examples.collate([examples[index] for index in range(len(examples))])
     torch.manual_seed(7)
     module = LinkTraining(experiment, images).eval()

@@ -20,7 +20,7 @@ from link_hoi_core.model.link import LinkConfig  # noqa: E402
 from link_hoi_core.model.scene import build_scene  # noqa: E402
 from link_hoi_core.model.scoring import valid_verbs  # noqa: E402
 from link_hoi_core.structures import Detections  # noqa: E402
-from link_hoi_core.training.batch import NEITHER  # noqa: E402
+from link_hoi_core.training.batch import NEITHER, Batch  # noqa: E402
 from link_hoi_core.training.experiment import (  # noqa: E402
     BalanceConfig,
     DistillationConfig,
@@ -67,19 +67,19 @@ def module() -> LinkTraining:
 
 
 @pytest.fixture
-def batch():
+def batch() -> Batch:
     images = [
         Detections([[0, 0, 9, 9], [1, 1, 8, 8], [2, 2, 7, 7]], [1, 1, 0.5], [0, 1, 0], (10, 10)),
         Detections([[0, 0, 9, 9], [1, 1, 8, 8]], [0.9, 0.8], [0, 56], (10, 10)),
     ]
     targets = torch.zeros(2, 4, 117)
     targets[0, 0, 76] = targets[1, 0, 87] = 1
-    return build_scene(images, person=0), targets
+    return Batch(build_scene(images, person=0), targets)
 
 
 @pytest.mark.filterwarnings('ignore:You are trying to `self.log')
 def test_a_step_is_the_mean_focal_loss_of_the_layers_over_valid_verbs(module, batch) -> None:
-    scene, targets = batch
+    scene, targets = batch.scene, batch.targets
     expected = []
     for logits in module.model(scene).logits:
         entries = []
@@ -98,28 +98,28 @@ def test_a_step_is_the_mean_focal_loss_of_the_layers_over_valid_verbs(module, ba
 
 @pytest.mark.filterwarnings('ignore:You are trying to `self.log')
 def test_what_padding_and_impossible_verbs_hold_does_not_matter(module, batch) -> None:
-    scene, targets = batch
-    before = module.training_step((scene, targets), 0).item()
+    scene, targets = batch.scene, batch.targets
+    before = module.training_step(batch, 0).item()
     changed = targets.clone()
     changed[~scene.pair_present] = 1
     changed[0, 0, ~module.valid[1]] = 1  # verbs that no bicycle allows
-    assert module.training_step((scene, changed), 0).item() == before
+    assert module.training_step(replace(batch, targets=changed), 0).item() == before
 
 
 @pytest.mark.filterwarnings('ignore:You are trying to `self.log')
 def test_what_is_neither_positive_nor_negative_does_not_matter(module, batch) -> None:
-    scene, targets = batch
+    targets = batch.targets
     verb = int(module.valid[1].nonzero()[0])
     hidden = targets.clone()
     hidden[0, 0, verb] = NEITHER
-    without = module.training_step((scene, hidden), 0).item()
+    without = module.training_step(replace(batch, targets=hidden), 0).item()
     assert without < module.training_step(batch, 0).item()  # one negative fewer
 
 
 @pytest.mark.filterwarnings('ignore:You are trying to `self.log')
 def test_a_split_takes_its_unseen_verbs_out_of_the_loss(module, batch) -> None:
     """In UV, 84 combinations; one of them with an object of this batch."""
-    scene, targets = batch
+    scene, targets = batch.scene, batch.targets
     torch.manual_seed(1)
     setting = SettingConfig('UV')
     limited = LinkTraining(replace(module.experiment, setting=setting), images=[])
@@ -130,8 +130,8 @@ def test_a_split_takes_its_unseen_verbs_out_of_the_loss(module, batch) -> None:
     changed = targets.clone()
     changed[..., verb][pairs] = 1
     before = limited.training_step(batch, 0).item()
-    assert limited.training_step((scene, changed), 0).item() == before
-    assert module.training_step((scene, changed), 0).item() != before
+    assert limited.training_step(replace(batch, targets=changed), 0).item() == before
+    assert module.training_step(replace(batch, targets=changed), 0).item() != before
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def taught(module, small_checkpoint: Path) -> Callable[..., LinkTraining]:
 
 @pytest.mark.filterwarnings('ignore:You are trying to `self.log')
 def test_a_student_adds_its_teachers_losses_by_their_weights(module, batch, taught) -> None:
-    scene, _ = batch
+    scene = batch.scene
     weights = {'logits': 2.0, 'encoder': 3.0, 'latent': 5.0}
     student = taught(**weights)
     levels = student.teachers.losses(
