@@ -1,8 +1,11 @@
-"""The images of a data set in a folder, and a clear sentence where some are missing or broken."""
+"""The images of a data set in folders, and a clear sentence where some are missing or broken."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import importlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +14,42 @@ from link_hoi_core.images import read_image
 from link_hoi_core.optional import require
 
 SHOWN = 3  # images that a sentence names
+MANY = 1000  # images, which take some ten seconds: worth a progress bar
 _EXIF_ORIENTATION = 0x0112
 _ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 class ImageFolder:
-    """Images by the file names of the annotations."""
+    """Images by the file names of the annotations, in one folder or several."""
 
-    def __init__(self, folder: str | Path) -> None:
-        """Take a folder.
+    def __init__(self, *folders: str | Path) -> None:
+        """Take folders, at least one; an image is looked for in one after the other.
 
         Raises:
             FileNotFoundError: there is no such folder.
         """
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f'{folder}: no such folder of images')
+        self.folders = tuple(map(Path, folders))
+        for folder in self.folders:
+            if not folder.is_dir():
+                raise FileNotFoundError(f'{folder}: no such folder of images')
+
+    def __str__(self) -> str:
+        return ', '.join(map(str, self.folders))
+
+    def path(self, name: str) -> Path:
+        """The file of an image.
+
+        Raises:
+            FileNotFoundError: no folder has it.
+        """
+        for folder in self.folders:
+            if (folder / name).is_file():
+                return folder / name
+        raise FileNotFoundError(f'{name}: no such picture in {self}')
 
     def read(self, name: str) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; errors as of `read_image`."""
-        return read_image(self.folder / name)
+        """(H, W, 3) uint8 RGB; errors as of `path` and `read_image`."""
+        return read_image(self.path(name))
 
     def size(self, name: str) -> tuple[int, int]:
         """(height, width) of what `read` gives, from the file's header alone.
@@ -40,9 +59,7 @@ class ImageFolder:
             ValueError: it is no picture.
         """
         pil = require('PIL.Image', 'pip install pillow', 'reading pictures')
-        path = self.folder / name
-        if not path.is_file():
-            raise FileNotFoundError(f'{path}: no such picture')
+        path = self.path(name)
         try:
             with pil.open(path) as picture:
                 width, height = picture.size
@@ -57,39 +74,42 @@ class ImageFolder:
 
 
 def check_images(
-    folder: str | Path, names: Sequence[str], limit: int = 0, decode: bool = False
+    folder: ImageFolder, images: Mapping[str, tuple[int, int] | None], limit: int = 0
 ) -> dict[str, str]:
-    """Which of the annotated images a folder lacks or holds broken.
+    """Which of the annotated images are missing or broken; reads every pixel, in threads.
 
     Args:
-        names: file names in the folder.
+        images: (height, width) by file name as annotated, None where that is not known.
         limit: so many missing or broken images are put up with.
-        decode: read every pixel, some 10 ms an image; otherwise the headers alone, which does not
-            find a file that was cut short.
 
     Returns:
-        what is wrong by name, in the order of `names`; `faults_sentence` says it in words.
+        what is wrong by name, in the order of `images`; `faults_sentence` says it in words.
 
     Raises:
-        FileNotFoundError: there is no such folder.
         ValueError: more than `limit` images are missing or broken; one sentence.
     """
-    images = ImageFolder(folder)
-    look = images.read if decode else images.size
-    faults: dict[str, str] = {}
-    for name in names:
+
+    def fault(image: tuple[str, tuple[int, int] | None]) -> str | None:
+        name, size = image
         try:
-            look(name)
+            height, width = folder.read(name).shape[:2]
         except (FileNotFoundError, ValueError) as error:
-            faults[name] = str(error)
+            return str(error)
+        if size in (None, (height, width)):
+            return None
+        return f'{name} is {width} x {height} pixels, but annotated as {size[1]} x {size[0]}'
+
+    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
+        found = _shown(pool.map(fault, images.items()), len(images))
+        faults = {name: wrong for name, wrong in zip(images, found) if wrong is not None}
     if len(faults) > limit:
         allowed = f'at most {limit} may be' if limit else 'none may be'
-        raise ValueError(f'{faults_sentence(folder, faults, len(names))}; {allowed}')
+        raise ValueError(f'{faults_sentence(folder, faults, len(images))}; {allowed}')
     return faults
 
 
-def faults_sentence(folder: str | Path, faults: Mapping[str, str], count: int) -> str:
-    """E.g. 'images: 2 of 9658 images are missing or unreadable: a.jpg, b.jpg'.
+def faults_sentence(folder: ImageFolder, faults: Mapping[str, str], count: int) -> str:
+    """E.g. 'images: 2 of 9658 images are missing or broken: a.jpg, b.jpg (no such picture ...)'.
 
     Args:
         faults: as of `check_images`, at least one.
@@ -97,4 +117,17 @@ def faults_sentence(folder: str | Path, faults: Mapping[str, str], count: int) -
     """
     first = ', '.join(list(faults)[:SHOWN])
     more = f' and {len(faults) - SHOWN} more' if len(faults) > SHOWN else ''
-    return f'{folder}: {len(faults)} of {count} images are missing or unreadable: {first}{more}'
+    reason = next(iter(faults.values()))
+    return (
+        f'{folder}: {len(faults)} of {count} images are missing or broken: {first}{more} ({reason})'
+    )
+
+
+def _shown(found: Iterable[str | None], count: int) -> Iterable[str | None]:
+    """The same, with a progress bar where there are many and Rich is installed."""
+    if count < MANY or not find_spec('rich'):
+        return found
+    progress, console = (
+        importlib.import_module(f'rich.{name}') for name in ('progress', 'console')
+    )
+    return progress.track(found, 'reading images', count, console=console.Console(stderr=True))

@@ -23,7 +23,8 @@ class SettingConfig:
     Attributes:
         split: a zero-shot split, whose unseen classes are kept from it; None = none is.
         convention: what is dropped with an unseen label, one of `ZERO_SHOT_CONVENTIONS`.
-        shots: labels of each HOI class, drawn by the run's seed; None = all.
+        shots: labels of each class, drawn by the run's seed; None = all. A class is an interaction,
+            but a verb in V-COCO.
     """
 
     split: str | None = None
@@ -57,9 +58,12 @@ class SettingConfig:
 
 
 def training_set(
-    images: Sequence[AnnotatedImage], setting: SettingConfig, seed: int
+    images: Sequence[AnnotatedImage], setting: SettingConfig, seed: int, classes: str = 'hoi'
 ) -> tuple[list[AnnotatedImage], list[AnnotatedImage] | None]:
     """The images with what the setting leaves of their pairs, in order.
+
+    Args:
+        classes: as of `draw_shots`.
 
     Returns:
         the images, and, where shots are drawn, the same images with the pairs that were not drawn.
@@ -67,7 +71,7 @@ def training_set(
     left = list(images)
     if setting.split is not None:
         left = training_pairs(left, setting.unseen, setting.convention)
-    return (left, None) if setting.shots is None else draw_shots(left, setting.shots, seed)
+    return (left, None) if setting.shots is None else draw_shots(left, setting.shots, seed, classes)
 
 
 def training_pairs(
@@ -102,25 +106,28 @@ def seen_verbs(vocabulary: Vocabulary, unseen: np.ndarray) -> np.ndarray:
 
 
 def draw_shots(
-    images: Sequence[AnnotatedImage], shots: int, seed: int
+    images: Sequence[AnnotatedImage], shots: int, seed: int, classes: str = 'hoi'
 ) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
-    """Draw `shots` pairs of each HOI class, or all of one that has fewer.
+    """Draw `shots` pairs of each class, or all of one that has fewer.
+
+    Args:
+        classes: 'hoi', or 'verb' for V-COCO, whose classes are its 24 actions (spec section 13).
 
     Returns:
         the images that have a drawn pair, with those only; and the same images with the others,
         which are known to be true and so must not count as negatives.
     """
     counts = [len(image.hoi) for image in images]
-    hoi = np.concatenate([np.zeros(0, np.int64), *(image.hoi for image in images)])
-    drawn = np.zeros(len(hoi), bool)
+    labels = np.concatenate([np.zeros(0, np.int64), *(getattr(i, classes) for i in images)])
+    drawn = np.zeros(len(labels), bool)
     random = np.random.default_rng(seed)
-    for label in np.unique(hoi):
-        rows = np.flatnonzero(hoi == label)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
         drawn[random.choice(rows, min(shots, len(rows)), replace=False)] = True
     masks = np.split(drawn, np.cumsum(counts)[:-1])
     kept = [(image, mask) for image, mask in zip(images, masks) if mask.any()]
-    labels = [_take(image, mask) for image, mask in kept]
-    return labels, [_take(image, ~mask) for image, mask in kept]
+    learnt = [_take(image, mask) for image, mask in kept]
+    return learnt, [_take(image, ~mask) for image, mask in kept]
 
 
 def _of_one_pair(image: AnnotatedImage) -> np.ndarray:

@@ -139,7 +139,7 @@ def test_real_boxes_lie_in_the_real_photos(shared: Path) -> None:
         image
         for part in ('trainval', 'test')
         for image in read_v_coco(shared / f'data/vcoco/instances_vcoco_{part}.json.gz')
-        if (photos.folder / image.file_name).is_file()
+        if (shared / 'data/images' / image.file_name).is_file()
     ]
     assert len(images) == 29
     for image in with_sizes(images, photos.sizes(image.file_name for image in images)):
