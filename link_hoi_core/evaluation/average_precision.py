@@ -14,8 +14,10 @@ from link_hoi_core.evaluation.matching import RankedDetections
 RECALL_POINTS = np.concatenate([0.1 * np.arange(5), 1 - 0.1 * np.arange(5, -1, -1)])
 
 
-def average_precision(ranked: RankedDetections) -> np.ndarray:
-    """11-point AP (C,) in [0, 1] of each class: mean of the best precision at recall >= t.
+def average_precision(
+    ranked: RankedDetections, recall_points: np.ndarray = RECALL_POINTS
+) -> np.ndarray:
+    """AP (C,) in [0, 1] of each class: mean of the best precision at recall >= t, for points t.
 
     A class without detections or without annotated pairs has 0, as in the original evaluators.
     """
@@ -27,8 +29,8 @@ def average_precision(ranked: RankedDetections) -> np.ndarray:
         precision = true_positives / np.arange(1, len(true_positives) + 1)
         recall = true_positives / ranked.num_annotated[label]
         best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
-        reached = np.searchsorted(recall, RECALL_POINTS)
-        ap[label] = best_from_here[reached[reached < len(recall)]].sum() / len(RECALL_POINTS)
+        reached = np.searchsorted(recall, recall_points)
+        ap[label] = best_from_here[reached[reached < len(recall)]].sum() / len(recall_points)
     return ap
 
 

@@ -1,0 +1,204 @@
+"""What a run is trained and tested on: annotations, checked images, and detections."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from link_hoi_core import detect
+from link_hoi_core.data.annotated_image import AnnotatedImage, with_sizes
+from link_hoi_core.data.hico_det import ground_truth_detections, read_hico_det
+from link_hoi_core.data.hico_mat import read_hico_mat
+from link_hoi_core.data.image_folder import ImageFolder, check_images, faults_sentence
+from link_hoi_core.data.json_files import read_json
+from link_hoi_core.data.recorded import read_recorded
+from link_hoi_core.data.splits import training_set
+from link_hoi_core.data.swig_hoi import read_swig_hoi
+from link_hoi_core.data.v_coco import read_coco_sizes, read_v_coco
+from link_hoi_core.model.scene import count_pairs
+from link_hoi_core.ranking import choose_detections
+from link_hoi_core.structures import Detections
+from link_hoi_core.training.experiment import Experiment
+from link_hoi_core.vocabulary import Vocabulary, load_vocabulary
+
+GROUND_TRUTH = 'ground-truth'
+DETECTOR = 'detector:'
+DETECTIONS = 'detections.json'
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images of one run; every one that has a pair has a size.
+
+    Attributes:
+        train: those to learn from, each with at least one pair.
+        hidden: the same images with pairs that are true, but not to be learnt from, or None.
+        test: all of the test file, those without pairs too.
+        boxes: clean detections of each image of `train`.
+        folder: where the pixels are; None where nothing looks at them.
+    """
+
+    train: list[AnnotatedImage]
+    hidden: list[AnnotatedImage] | None
+    test: list[AnnotatedImage]
+    boxes: list[Detections]
+    folder: ImageFolder | None
+
+
+def load_training_data(experiment: Experiment, output: Path, device: str) -> TrainingData:
+    """Read, check and cut down what `experiment.data` names.
+
+    Args:
+        output: the run's folder, where a detector's detections are kept; of several processes
+            that share it, one has to come first.
+        device: where a detector runs, as of `device.pick_device`.
+
+    Raises:
+        ValueError, OSError, ImportError: something is missing, malformed, or leaves nothing to
+            train on; one sentence.
+    """
+    data, vocabulary = experiment.data, load_vocabulary(experiment.model.vocabulary)
+    root = Path(data.root)
+    classes = 'verb' if vocabulary.id == 'v-coco' else 'hoi'
+    annotated = _read(root / data.train, 'train', vocabulary)
+    train, hidden = training_set(annotated, experiment.setting, experiment.seed, classes)
+    test = _read(root / data.test, 'test', vocabulary)
+
+    folder = _open_folder(experiment, train + test)
+    faults = {} if folder is None else _faults(folder, train + test, data.most_faults)
+    kept = [bool(len(image.hoi)) and image.file_name not in faults for image in train]
+    train = [image for image, keep in zip(train, kept) if keep]
+    hidden = hidden and [image for image, keep in zip(hidden, kept) if keep]
+    test = [image for image in test if image.file_name not in faults]
+    if not any(len(image.hoi) for image in test):
+        raise ValueError(f'{root / data.test} has no image with a human-object pair to test on')
+
+    known = {k: v for path in data.sizes for k, v in read_coco_sizes(root / path).items()}
+    train, test = (_sized(images, known, folder) for images in (train, test))
+    boxes = _boxes(experiment, train, folder, output, device) if train else []
+    if not any(count_pairs(found.labels, vocabulary.person) for found in boxes):
+        raise ValueError(
+            f'{root / data.train} has no image with a human-object pair to train on '
+            f'({experiment.setting}; boxes: {data.boxes})'
+        )
+    return TrainingData(train, hidden, test, boxes, folder)
+
+
+def _read(path: Path, part: str, vocabulary: Vocabulary) -> list[AnnotatedImage]:
+    """The annotations of a file, by the vocabulary and the file's kind."""
+    if vocabulary.id == 'hico-det':
+        return read_hico_mat(path, part) if path.suffix == '.mat' else read_hico_det(path)
+    return {'v-coco': read_v_coco, 'swig-hoi': read_swig_hoi}[vocabulary.id](path)
+
+
+def _open_folder(experiment: Experiment, images: Sequence[AnnotatedImage]) -> ImageFolder | None:
+    """The folders of images, where something looks at them; a teacher may.
+
+    Raises:
+        ValueError: something has to look at images, but there is no folder.
+        FileNotFoundError: there is no such folder.
+    """
+    data, backbone = experiment.data, experiment.model.backbone.name
+    unsized = not data.sizes and any(i.size is None for i in images if len(i.hoi))
+    looking = {
+        f'model.backbone {backbone} looks at pixels': backbone != 'none',
+        f'data.boxes is {data.boxes}': data.boxes.startswith(DETECTOR),
+        f'{data.train} does not say how large its images are and data.sizes is empty': unsized,
+    }
+    reason = next((reason for reason, holds in looking.items() if holds), None)
+    if reason is not None and not data.images:
+        raise ValueError(f'{reason}, but data.images is empty: set it to the folders of images')
+    if reason is None and not (data.images and experiment.distillation.teachers):
+        return None
+    return ImageFolder(*(Path(data.root) / path for path in data.images))
+
+
+def _faults(folder: ImageFolder, images: Sequence[AnnotatedImage], limit: int) -> dict[str, str]:
+    """What is wrong with the images that have a pair, by name, said once; at most `limit`."""
+    sizes = {image.file_name: image.size for image in images if len(image.hoi)}
+    faults = check_images(folder, sizes, limit)
+    if faults:
+        sentence = faults_sentence(folder, faults, len(sizes))
+        print(f'train: {sentence}; left out', file=sys.stderr)
+    return faults
+
+
+def _sized(
+    images: list[AnnotatedImage], known: dict[str, tuple[int, int]], folder: ImageFolder | None
+) -> list[AnnotatedImage]:
+    """The images, those that have a pair with a size: a known one, or else the picture's own."""
+    wanted = [image for image in images if image.size is None and len(image.hoi)]
+    if not known and folder is not None:
+        known = folder.sizes(image.file_name for image in wanted)
+    sized = {image.file_name: image for image in with_sizes(wanted, known)}
+    return [sized.get(image.file_name, image) for image in images]
+
+
+def _boxes(
+    experiment: Experiment,
+    images: Sequence[AnnotatedImage],
+    folder: ImageFolder | None,
+    output: Path,
+    device: str,
+) -> list[Detections]:
+    """The clean detections of each image, from where `data.boxes` says."""
+    boxes, vocabulary = experiment.data.boxes, load_vocabulary(experiment.model.vocabulary)
+    if boxes == GROUND_TRUTH:
+        return [ground_truth_detections(image) for image in images]
+    if not boxes.startswith(DETECTOR):
+        return _recorded(Path(experiment.data.root) / boxes, images, vocabulary)
+    paths = [folder.path(image.file_name) for image in images]
+    _detect(boxes.removeprefix(DETECTOR), vocabulary, paths, output / DETECTIONS, device)
+    return _recorded(output / DETECTIONS, images, vocabulary)
+
+
+def _recorded(
+    path: Path, images: Sequence[AnnotatedImage], vocabulary: Vocabulary
+) -> list[Detections]:
+    """The recorded detections of each image that the predictor would choose too.
+
+    Raises:
+        ValueError: some images are not among the recorded ones, or were recorded at another size.
+    """
+    found = {image.file_name: image.detections for image in read_recorded(path, vocabulary)}
+    missing = [image.file_name for image in images if image.file_name not in found]
+    if missing:
+        raise ValueError(
+            f'{path} lacks {len(missing)} of {len(images)} training images, the first is '
+            f'{missing[0]!r}'
+        )
+    for image in images:
+        (height, width), (h, w) = image.size, found[image.file_name].image_size
+        if (height, width) != (h, w):
+            raise ValueError(
+                f'{image.file_name} is {width} x {height} pixels, its detections in {path} are of '
+                f'an image of {w} x {h}'
+            )
+    each = (found[image.file_name] for image in images)
+    return [boxes.take(choose_detections(boxes, vocabulary, select=True)) for boxes in each]
+
+
+def _detect(
+    name: str, vocabulary: Vocabulary, pictures: Sequence[Path], output: Path, device: str
+) -> None:
+    """Record what a detector finds in the pictures, unless that is done; it may be interrupted.
+
+    Raises:
+        ValueError: the detector fails, or the recorded detections are another one's.
+        SystemExit: SIGINT or SIGTERM came; the same run goes on from there.
+    """
+    settings = {'--detector': name, '--vocabulary': vocabulary.id, '--output': output}
+    if output.exists():
+        made_with = read_json(output).get('detector', {}).get('detector')
+        if made_with != name:
+            raise ValueError(f'{output} was made with {made_with}, not {name}: delete it')
+        return
+    options = {**settings, '--device': device, '--most-failures': 0}
+    arguments = [str(word) for option in options.items() for word in option]
+    status = detect.main([*arguments, *map(str, pictures)])
+    if status > 2:
+        raise SystemExit(status)
+    if status:
+        raise ValueError(f'{name} did not record the training images (see above)')
