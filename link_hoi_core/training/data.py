@@ -102,14 +102,14 @@ def _open_folder(experiment: Experiment, images: Sequence[AnnotatedImage]) -> Im
     """
     data, backbone = experiment.data, experiment.model.backbone.name
     unsized = not data.sizes and any(i.size is None for i in images if len(i.hoi))
-    looking = {
-        f'model.backbone {backbone} looks at pixels': backbone != 'none',
+    reasons = {
+        f'model.backbone is {backbone}': backbone != 'none',
         f'data.boxes is {data.boxes}': data.boxes.startswith(DETECTOR),
-        f'{data.train} does not say how large its images are and data.sizes is empty': unsized,
+        'the annotations do not say how large the images are: set it, or data.sizes': unsized,
     }
-    reason = next((reason for reason, holds in looking.items() if holds), None)
+    reason = next((reason for reason, holds in reasons.items() if holds), None)
     if reason is not None and not data.images:
-        raise ValueError(f'{reason}, but data.images is empty: set it to the folders of images')
+        raise ValueError(f'data.images names no folder of images, but {reason}')
     if reason is None and not (data.images and experiment.distillation.teachers):
         return None
     return ImageFolder(*(Path(data.root) / path for path in data.images))
@@ -163,20 +163,21 @@ def _recorded(
         ValueError: some images are not among the recorded ones, or were recorded at another size.
     """
     found = {image.file_name: image.detections for image in read_recorded(path, vocabulary)}
-    missing = [image.file_name for image in images if image.file_name not in found]
+    names = [image.file_name for image in images]  # recorded with or without folders
+    each = [found.get(name, found.get(Path(name).name)) for name in names]
+    missing = [name for name, boxes in zip(names, each) if boxes is None]
     if missing:
         raise ValueError(
             f'{path} lacks {len(missing)} of {len(images)} training images, the first is '
             f'{missing[0]!r}'
         )
-    for image in images:
-        (height, width), (h, w) = image.size, found[image.file_name].image_size
-        if (height, width) != (h, w):
+    for image, boxes in zip(images, each):
+        if boxes.image_size != image.size:
+            (height, width), (h, w) = image.size, boxes.image_size
             raise ValueError(
                 f'{image.file_name} is {width} x {height} pixels, its detections in {path} are of '
                 f'an image of {w} x {h}'
             )
-    each = (found[image.file_name] for image in images)
     return [boxes.take(choose_detections(boxes, vocabulary, select=True)) for boxes in each]
 
 
