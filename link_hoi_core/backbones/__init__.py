@@ -84,6 +84,7 @@ def build_backbone(config: BackboneConfig) -> Backbone | None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         backbone = family.build(config.name, row.architecture, row.repository, config)
+    backbone.feature_space = config.feature_space
     return backbone.float().freeze()
 
 

@@ -75,6 +75,7 @@ class Backbone(nn.Module, ABC):
         input: how it wants its images.
         stride: pixels of the input a cell of the feature map.
         width: channels C of the feature map.
+        feature_space: as of `BackboneConfig`, what it was asked for.
         text_width: D of its text embeddings; None for a model without text.
         prompt_template: how it wants a sentence like 'a photo of a person is riding the object'.
     """
@@ -83,6 +84,7 @@ class Backbone(nn.Module, ABC):
     input: Input
     stride: int
     width: int
+    feature_space: str = 'proj'
     text_width: int | None = None
     prompt_template: str = '{}'
 
