@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ DETECTIONS = 'detections.json'
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The images of one run; every one that has a pair has a size.
+    """The images of one run; every one of `train` and `test` that has a pair has a size.
 
     Attributes:
         train: those to learn from, each with at least one pair.
@@ -65,6 +65,9 @@ def load_training_data(experiment: Experiment, output: Path, device: str) -> Tra
     annotated = _read(root / data.train, 'train', vocabulary)
     train, hidden = training_set(annotated, experiment.setting, experiment.seed, classes)
     test = _read(root / data.test, 'test', vocabulary)
+    if data.sizes:
+        known = {k: v for path in data.sizes for k, v in read_coco_sizes(root / path).items()}
+        train, test = (_sized(images, known) for images in (train, test))
 
     folder = _open_folder(experiment, train + test)
     faults = {} if folder is None else _faults(folder, train + test, data.most_faults)
@@ -72,11 +75,12 @@ def load_training_data(experiment: Experiment, output: Path, device: str) -> Tra
     train = [image for image, keep in zip(train, kept) if keep]
     hidden = hidden and [image for image, keep in zip(hidden, kept) if keep]
     test = [image for image in test if image.file_name not in faults]
+    if folder is not None:
+        own = folder.sizes(image.file_name for image in _unsized(train + test))
+        train, test = (_sized(images, own) for images in (train, test))
+
     if not any(len(image.hoi) for image in test):
         raise ValueError(f'{root / data.test} has no image with a human-object pair to test on')
-
-    known = {k: v for path in data.sizes for k, v in read_coco_sizes(root / path).items()}
-    train, test = (_sized(images, known, folder) for images in (train, test))
     boxes = _boxes(experiment, train, folder, output, device) if train else []
     if not any(count_pairs(found.labels, vocabulary.person) for found in boxes):
         raise ValueError(
@@ -101,11 +105,12 @@ def _open_folder(experiment: Experiment, images: Sequence[AnnotatedImage]) -> Im
         FileNotFoundError: there is no such folder.
     """
     data, backbone = experiment.data, experiment.model.backbone.name
-    unsized = not data.sizes and any(i.size is None for i in images if len(i.hoi))
     reasons = {
         f'model.backbone is {backbone}': backbone != 'none',
         f'data.boxes is {data.boxes}': data.boxes.startswith(DETECTOR),
-        'the annotations do not say how large the images are: set it, or data.sizes': unsized,
+        'the annotations do not say how large the images are: set it, or data.sizes': bool(
+            _unsized(images)
+        ),
     }
     reason = next((reason for reason, holds in reasons.items() if holds), None)
     if reason is not None and not data.images:
@@ -125,14 +130,16 @@ def _faults(folder: ImageFolder, images: Sequence[AnnotatedImage], limit: int) -
     return faults
 
 
+def _unsized(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
+    """Those that need a size, having pairs, and have none."""
+    return [image for image in images if image.size is None and len(image.hoi)]
+
+
 def _sized(
-    images: list[AnnotatedImage], known: dict[str, tuple[int, int]], folder: ImageFolder | None
+    images: Sequence[AnnotatedImage], sizes: Mapping[str, tuple[int, int]]
 ) -> list[AnnotatedImage]:
-    """The images, those that have a pair with a size: a known one, or else the picture's own."""
-    wanted = [image for image in images if image.size is None and len(image.hoi)]
-    if not known and folder is not None:
-        known = folder.sizes(image.file_name for image in wanted)
-    sized = {image.file_name: image for image in with_sizes(wanted, known)}
+    """The images, those that need a size with the one of their file name."""
+    sized = {image.file_name: image for image in with_sizes(_unsized(images), sizes)}
     return [sized.get(image.file_name, image) for image in images]
 
 
