@@ -2,17 +2,59 @@
 
 What the paper leaves open of distillation is settled so: the softmax runs over the last axis, the
 mean over the tokens or pairs that are there, and there is no factor tau^2.
+Each loss comes as a sum and a count, as it is a mean over what all processes of a run have.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 FOCAL_ALPHA = 0.5
 FOCAL_GAMMA = 0.1
 TAU = 2.0
+
+
+@dataclass(frozen=True)
+class Total:
+    """What a process adds to a loss.
+
+    Attributes:
+        sum: a scalar; 0 with a gradient where there is nothing to sum.
+        count: a scalar, what the sum over all processes is divided by, if it is 1 or more.
+    """
+
+    sum: Tensor
+    count: Tensor
+
+    @classmethod
+    def mean(cls, totals: Sequence[Total]) -> Total:
+        """Of several layers, or teachers, whose losses are over the same things."""
+        return cls(torch.stack([total.sum for total in totals]).mean(), totals[0].count)
+
+
+def average(totals: Mapping[str, Total]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Divide each sum by the count over all processes; every process calls it with the same keys.
+
+    Returns:
+        what this process is to minimise: its own share of each loss, times the number of processes,
+        since distributed training takes the mean of their gradients, which then is the gradient of
+        one process with all their batches;
+        and each loss over all processes, without a gradient. Both are the same in a single process.
+    """
+    sums = torch.stack([total.sum for total in totals.values()])
+    counts = torch.stack([total.count for total in totals.values()])
+    everywhere, processes = torch.stack((sums.detach(), counts)), 1
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(everywhere)
+        processes = distributed.get_world_size()
+    whole_sums, whole_counts = everywhere[0], everywhere[1].clamp(min=1)
+    own, whole = sums * processes / whole_counts, whole_sums / whole_counts
+    return dict(zip(totals, own)), dict(zip(totals, whole))
 
 
 def focal_loss(
@@ -22,20 +64,17 @@ def focal_loss(
     importance: Tensor | None = None,
     alpha: float = FOCAL_ALPHA,
     gamma: float = FOCAL_GAMMA,
-) -> Tensor:
+) -> Total:
     """Focal binary cross-entropy on the prior-weighted logit, over the valid verbs.
 
-    |1 - y - alpha| (|y - sigmoid(psi)| + 1e-6)^gamma BCE(psi, y), summed and divided by the number
-    of positive entries, or by 1 where there is none.
+    |1 - y - alpha| (|y - sigmoid(psi)| + 1e-6)^gamma BCE(psi, y), summed; the count is that of the
+    positive entries.
 
     Args:
         psi: (...) logits that already hold the detector's confidence (`scoring.prior_logit`).
         target: (...) 0 or 1, float.
         counted: (...) bool; the other entries are neither positive nor negative.
         importance: (...) how much each entry counts; None is 1.
-
-    Returns:
-        a scalar; 0 where nothing counts.
     """
     importance = None if importance is None else importance[counted]
     psi, target = psi[counted], target[counted]
@@ -44,7 +83,7 @@ def focal_loss(
     loss = weight * functional.binary_cross_entropy_with_logits(
         psi, target, weight=importance, reduction='none'
     )
-    return loss.sum() / target.sum().clamp(min=1)
+    return Total(loss.sum(), target.sum())
 
 
 def kl_divergence(
@@ -73,42 +112,36 @@ def kl_divergence(
 
 def logit_distillation(
     student: Tensor, teacher: Tensor, counted: Tensor, tau: float = TAU
-) -> Tensor:
+) -> Total:
     """Distil Psi over the valid verbs of each pair; one valid verb is no distribution.
 
     Args:
         student, teacher: (..., V), Psi of the same pairs.
         counted: (..., V) bool, the verbs that are valid; pairs with fewer than two are skipped.
-
-    Returns:
-        a scalar; 0 where no pair is left.
     """
     rows = counted.sum(dim=-1) >= 2
-    return _mean(kl_divergence(student[rows], teacher[rows], tau, counted[rows]))
+    return _total(kl_divergence(student[rows], teacher[rows], tau, counted[rows]))
 
 
 def query_distillation(
     student: Tensor, teacher: Tensor, present: Tensor, tau: float = TAU
-) -> Tensor:
+) -> Total:
     """Distil queries along their channels; a teacher of another width is interpolated to ours.
 
     Args:
         student: (..., D).
         teacher: (..., D'), of the same tokens.
         present: (...) bool, False where padded.
-
-    Returns:
-        a scalar; 0 where nothing is present.
     """
     student, teacher = student[present], teacher[present]
     if teacher.shape[-1] != student.shape[-1]:
         teacher = functional.interpolate(
             teacher.unsqueeze(1), student.shape[-1], mode='linear', align_corners=False
         ).squeeze(1)
-    return _mean(kl_divergence(student, teacher, tau))
+    return _total(kl_divergence(student, teacher, tau))
 
 
-def map_distillation(student: Tensor, teacher: Tensor, tau: float = TAU) -> Tensor:
+def map_distillation(student: Tensor, teacher: Tensor, tau: float = TAU) -> Total:
     """Distil each cell of a feature map along its channels.
 
     The teacher's map is brought to the student's cells and channels by one trilinear interpolation,
@@ -117,18 +150,15 @@ def map_distillation(student: Tensor, teacher: Tensor, tau: float = TAU) -> Tens
     Args:
         student: (B, C, H, W), behind the adapter; a frozen map would get no gradient.
         teacher: (B, C', H', W') of the same images.
-
-    Returns:
-        a scalar.
     """
     if teacher.shape != student.shape:
         teacher = functional.interpolate(
             teacher.unsqueeze(1), student.shape[1:], mode='trilinear', align_corners=False
         ).squeeze(1)
     cells = (features.flatten(2).transpose(1, 2) for features in (student, teacher))
-    return _mean(kl_divergence(*cells, tau))
+    return _total(kl_divergence(*cells, tau))
 
 
-def _mean(losses: Tensor) -> Tensor:
-    """The mean, or a 0 that has a gradient where there is nothing."""
-    return losses.sum() / max(losses.numel(), 1)
+def _total(losses: Tensor) -> Total:
+    count = torch.full((), losses.numel(), dtype=torch.float32, device=losses.device)
+    return Total(losses.sum(), count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from link_hoi_core.configuration import from_dict
 from link_hoi_core.data.splits import SettingConfig
 from link_hoi_core.distillation.losses import (
     TAU,
+    Total,
     logit_distillation,
     map_distillation,
     query_distillation,
@@ -20,6 +21,8 @@ from link_hoi_core.model.link import LinkOutput
 from link_hoi_core.model.scene import Scene
 from link_hoi_core.model.scoring import pair_prior, prior_logit
 
+LEVELS = ('logits', 'encoder', 'latent', 'native', 'feature_map')
+
 
 class Teachers:
     """Frozen models that see what the student sees.
@@ -27,20 +30,23 @@ class Teachers:
     It is no module, so that they are neither trained, averaged nor saved with the student.
     """
 
-    def __init__(self, names: Sequence[str], vocabulary: str, setting: SettingConfig) -> None:
+    def __init__(
+        self, names: Sequence[str], vocabulary: str, setting: SettingConfig, pixels: bool = False
+    ) -> None:
         """Load the checkpoints `names`.
 
         Args:
             vocabulary, setting: of the student.
+            pixels: whether the student looks at pixels; only then may its teachers.
 
         Raises:
-            ValueError: a teacher has pixels, or is of another vocabulary, or has seen labels that
-                the student must not see.
+            ValueError: a teacher is of another vocabulary, looks at pixels that are not there, or
+                has seen labels that the student must not see.
             OSError: there is no such checkpoint, or it cannot be read.
         """
         self.checkpoints = [load_checkpoint(name) for name in names]
         for name, checkpoint in zip(names, self.checkpoints):
-            _check(name, checkpoint, vocabulary, setting)
+            _check(name, checkpoint, vocabulary, setting, pixels)
             checkpoint.model.requires_grad_(False)
 
     def to(self, device: torch.device) -> None:
@@ -49,22 +55,39 @@ class Teachers:
             checkpoint.model.to(device)
 
     def losses(
-        self, student: LinkOutput, scene: Scene, valid: Tensor, tau: float = TAU
-    ) -> dict[str, Tensor]:
-        """What `distillation_losses` gives, each level's mean over the teachers that have it."""
-        found: dict[str, list[Tensor]] = {}
-        for checkpoint in self.checkpoints:
+        self,
+        student: LinkOutput,
+        scene: Scene,
+        maps: Sequence[Tensor | None],
+        valid: Tensor,
+        levels: Collection[str] = LEVELS,
+        tau: float = TAU,
+    ) -> dict[str, Total]:
+        """What `distillation_losses` gives, each level's mean over the teachers that have it.
+
+        Args:
+            maps: the feature map (B, C, H, W) that each teacher looks at, None for one that looks
+                at none.
+        """
+        found: dict[str, list[Total]] = {}
+        for checkpoint, features in zip(self.checkpoints, maps):
             with torch.no_grad():
-                teacher = checkpoint.model(scene)
-            for level, loss in distillation_losses(student, teacher, scene, valid, tau).items():
+                teacher = checkpoint.model(scene, features)
+            losses = distillation_losses(student, teacher, scene, valid, levels, tau)
+            for level, loss in losses.items():
                 found.setdefault(level, []).append(loss)
-        return {level: torch.stack(losses).mean() for level, losses in found.items()}
+        return {level: Total.mean(losses) for level, losses in found.items()}
 
 
 def distillation_losses(
-    student: LinkOutput, teacher: LinkOutput, scene: Scene, valid: Tensor, tau: float = TAU
-) -> dict[str, Tensor]:
-    """The loss of each level that both have, over all pairs, negatives included.
+    student: LinkOutput,
+    teacher: LinkOutput,
+    scene: Scene,
+    valid: Tensor,
+    levels: Collection[str] = LEVELS,
+    tau: float = TAU,
+) -> dict[str, Total]:
+    """The loss of each of `levels` that both have, over all pairs, negatives included.
 
     'logits' (Psi), 'encoder' (detections), 'latent' and 'native' (what pairs took from the image)
     and 'feature_map'. Without pixels the pair queries themselves are the latent level. Each is the
@@ -75,35 +98,36 @@ def distillation_losses(
     """
     prior = pair_prior(scene).unsqueeze(-1)
 
-    def logits(ours: Tensor, theirs: Tensor) -> Tensor:
+    def logits(ours: Tensor, theirs: Tensor) -> Total:
         psi = (prior_logit(values, prior) for values in (ours, theirs))
         return logit_distillation(*psi, valid, tau)
 
-    def pairs(ours: Tensor, theirs: Tensor) -> Tensor:
+    def pairs(ours: Tensor, theirs: Tensor) -> Total:
         return query_distillation(ours, theirs, scene.pair_present, tau)
 
-    def detections(ours: Tensor, theirs: Tensor) -> Tensor:
+    def detections(ours: Tensor, theirs: Tensor) -> Total:
         return query_distillation(ours, theirs, scene.present, tau)
+
+    def maps(ours: Tensor, theirs: Tensor) -> Total:
+        return map_distillation(ours, theirs, tau)
 
     both_look = bool(student.looks and teacher.looks)
     latent = _latent if both_look else (lambda output: output.pairs)
-    losses = {
-        'logits': _over_layers(logits, student.logits, teacher.logits),
-        'encoder': _over_layers(detections, student.detections, teacher.detections),
-        'latent': _over_layers(pairs, latent(student), latent(teacher)),
+    of_level = {
+        'logits': (logits, lambda output: output.logits),
+        'encoder': (detections, lambda output: output.detections),
+        'latent': (pairs, latent),
+        'native': (pairs, _native),
+        'feature_map': (maps, _map),
     }
-    if both_look and _native(student) and _native(teacher):
-        losses['native'] = _over_layers(pairs, _native(student), _native(teacher))
-    if student.features is not None and teacher.features is not None:
-        losses['feature_map'] = map_distillation(student.features, teacher.features, tau)
+    losses = {}
+    for level in levels:
+        loss, layers = of_level[level]
+        both = zip(reversed(layers(student)), reversed(layers(teacher)))
+        totals = [loss(ours, theirs) for ours, theirs in both]
+        if totals:
+            losses[level] = Total.mean(totals)
     return losses
-
-
-def _over_layers(
-    loss: Callable[[Tensor, Tensor], Tensor], student: list[Tensor], teacher: list[Tensor]
-) -> Tensor:
-    layers = zip(reversed(student), reversed(teacher))
-    return torch.stack([loss(ours, theirs) for ours, theirs in layers]).mean()
 
 
 def _latent(output: LinkOutput) -> list[Tensor]:
@@ -111,18 +135,25 @@ def _latent(output: LinkOutput) -> list[Tensor]:
 
 
 def _native(output: LinkOutput) -> list[Tensor]:
-    """Empty in the plain decoder."""
+    """Empty in the plain decoder, and without pixels."""
     return [look.native for look in output.looks if look.native is not None]
 
 
-def _check(name: str, teacher: Checkpoint, vocabulary: str, setting: SettingConfig) -> None:
+def _map(output: LinkOutput) -> list[Tensor]:
+    """Empty without pixels."""
+    return [] if output.features is None else [output.features]
+
+
+def _check(
+    name: str, teacher: Checkpoint, vocabulary: str, setting: SettingConfig, pixels: bool
+) -> None:
     """Raise a ValueError where a model cannot, or must not, teach a student."""
     config = teacher.model.config
     if config.vocabulary != vocabulary:
         raise ValueError(
             f'teacher {name} is of the vocabulary {config.vocabulary}, its student of {vocabulary}'
         )
-    if teacher.backbone is not None:
+    if teacher.backbone is not None and not pixels:
         raise ValueError(f'teacher {name} looks at pixels, but a student without them is trained')
     taught = from_dict(SettingConfig, teacher.config.get('setting', {}), 'setting.')
     if setting.limited and setting != taught:

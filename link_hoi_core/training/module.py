@@ -1,126 +1,146 @@
-"""The Lightning module: one step of training, and validation by the official metric."""
+"""The Lightning module: one step of training, and validation by the benchmark's own figures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor
 
+from link_hoi_core.backbones import Backbone, BackboneConfig, fingerprint
 from link_hoi_core.checkpoint import Checkpoint, build_model
-from link_hoi_core.data.hico_det import AnnotatedImage
+from link_hoi_core.data.annotated_image import AnnotatedImage
+from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.splits import seen_verbs
-from link_hoi_core.distillation.losses import focal_loss
-from link_hoi_core.distillation.teacher import Teachers
+from link_hoi_core.distillation.losses import Total, average, focal_loss
+from link_hoi_core.distillation.teacher import LEVELS, Teachers
 from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
-from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
-from link_hoi_core.evaluation.zero_shot import zero_shot_figures
+from link_hoi_core.evaluation.summary import benchmark_figures
 from link_hoi_core.model.link import LinkOutput
-from link_hoi_core.model.scene import Scene
 from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.training.batch import NEITHER, Batch
-from link_hoi_core.training.experiment import BalanceConfig, Experiment
+from link_hoi_core.training.experiment import BalanceConfig, Experiment, OptimiserConfig
 from link_hoi_core.vocabulary import load_vocabulary
+
+ANNOTATED = 'annotated'  # the loss on the annotations, besides those of `LEVELS`
+BETWEEN_RANKS = 1_000_003  # more than a run has epochs; seeds of a CPU have 32 bits
 
 
 class LinkTraining(lightning.LightningModule):
-    """Trains LINK on annotated pairs, and on what teachers make of all pairs."""
+    """Trains LINK on annotated pairs, and on what teachers make of all pairs.
 
-    def __init__(self, experiment: Experiment, images: Sequence[AnnotatedImage]) -> None:
+    Attributes:
+        model: what is trained.
+        backbones: the distinct frozen models that student and teachers look through, the student's
+            first, in the order of `Batch.pictures`; empty without pixels. They are no part of the
+            module's state.
+        teachers: none for a run on annotations alone.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        images: Sequence[AnnotatedImage],
+        folder: ImageFolder | None = None,
+    ) -> None:
         """Build the model that `experiment` describes, and load its teachers.
 
         Args:
             images: those to train on; they say how frequent each interaction is.
+            folder: where the images to validate on are; only a model with pixels looks at them.
 
         Raises:
-            ValueError, OSError: as `Teachers`; ValueError also for a model with pixels.
+            ValueError, OSError: as `Teachers`; ValueError also for a feature map that is to be
+                distilled into a student that cannot change its own.
+            ImportError, ConnectionError: as `build_model`.
         """
         super().__init__()
-        if experiment.model.backbone.name != 'none':
-            raise ValueError(
-                f'model.backbone is {experiment.model.backbone.name}: training on pixels is not '
-                f'there yet, expected none'
-            )
         self.experiment = experiment
-        self.model, _ = build_model(experiment.model)
+        self.folder = folder
+        self.model, backbone = build_model(experiment.model)
         self.vocabulary = load_vocabulary(experiment.model.vocabulary)
         valid = torch.from_numpy(seen_verbs(self.vocabulary, experiment.setting.unseen))
         self.register_buffer('valid', valid, persistent=False)
         balance = rareness(images, valid.shape, experiment.balance)
         self.register_buffer('rareness', balance, persistent=False)
         self.teachers = Teachers(
-            experiment.distillation.teachers, experiment.model.vocabulary, experiment.setting
+            experiment.distillation.teachers,
+            experiment.model.vocabulary,
+            experiment.setting,
+            pixels=backbone is not None,
         )
+        models = [Checkpoint('student', self.model, backbone, {}), *self.teachers.checkpoints]
+        self.backbones, self._looks_through = distinct_backbones(models)
+        weights = ((level, getattr(experiment.distillation, level)) for level in LEVELS)
+        self._weights = {level: weight for level, weight in weights if weight > 0}
+        self._check_adapter()
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The model as it is now, with its backbone."""
+        return Checkpoint(name, self.model, next(iter(self.backbones), None), {})
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss on the annotations, and what the teachers' add, by the weights of the levels."""
-        scene, targets = batch.scene, batch.targets
+        scene = batch.scene
         valid = valid_verbs(scene, self.valid)
-        output = self.model(scene)
-        loss = self._annotated_loss(output, scene, targets, valid)
+        features, *taught = self._maps(batch)
+        output = self.model(scene, features)
+        totals = {ANNOTATED: self._annotated_loss(output, batch, valid)}
         if self.teachers.checkpoints:
-            settings = self.experiment.distillation
-            levels = self.teachers.losses(output, scene, valid, settings.tau)
-            for level, value in {'annotated': loss, **levels}.items():
-                self.log(f'loss_{level}', value, batch_size=len(scene.pairs))
-            loss = loss + sum(getattr(settings, level) * levels[level] for level in levels)
-        if not torch.isfinite(loss):
+            tau = self.experiment.distillation.tau
+            totals |= self.teachers.losses(output, scene, taught, valid, self._weights, tau)
+        own, whole = average(totals)
+        loss = self._weighted(whole)
+        if not torch.isfinite(loss):  # of all processes, so that all of them stop
             raise FloatingPointError(f'the loss is {loss.item()} at step {self.global_step}')
         self.log('loss', loss, prog_bar=True, batch_size=len(scene.pairs))
-        return loss
-
-    def _annotated_loss(
-        self, output: LinkOutput, scene: Scene, targets: Tensor, valid: Tensor
-    ) -> Tensor:
-        """The focal loss on Psi over valid verbs, averaged over the decoder's layers."""
-        counted = valid & (targets != NEITHER)
-        prior = pair_prior(scene).unsqueeze(-1)
-        _, label = scene.at_pairs(scene.labels)
-        rareness = self.rareness[label]
-        importance = torch.where(targets > 0, 1 / rareness, rareness)
-        losses = [
-            focal_loss(prior_logit(logits, prior), targets, counted, importance)
-            for logits in output.logits
-        ]
-        return torch.stack(losses).mean()
+        if len(whole) > 1:
+            parts = {f'loss_{level}': value for level, value in whole.items()}
+            self.log_dict(parts, batch_size=len(scene.pairs))
+        return self._weighted(own)
 
     def on_fit_start(self) -> None:
-        """The teachers, being no modules, do not follow by themselves."""
+        """The teachers and backbones, being no modules of this one, do not follow by themselves."""
         self.teachers.to(self.device)
+        for backbone in self.backbones:
+            backbone.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Make an epoch's order, augmentation and dropout depend on the seed and its number only.
+        """Make an epoch's augmentation and dropout depend on the seed and its number only.
 
         A run that is resumed after any epoch then goes on as the one that was not interrupted.
+        Each of several processes draws its own numbers.
         """
-        torch.manual_seed(self.experiment.seed * 1000 + self.current_epoch)
+        seed = self.experiment.seed * 1000 + self.current_epoch
+        torch.manual_seed(seed + self.global_rank * BETWEEN_RANKS)
 
     def validation_step(self, images: list[AnnotatedImage], index: int) -> None:
-        """The official figures on ground-truth boxes, through the predictor; one step is all."""
-        predictor = HoiPredictor(Checkpoint('training', self.model, None, {}), select=False)
-        ranked = rank_hico_det(
-            images, predict_ground_truth_boxes(predictor, images), self.vocabulary
-        )
-        figures = hico_det_figures(ranked, self.vocabulary, f1_threshold=0.5)
-        for name in ('full', 'rare', 'non_rare'):
-            self.log(name, getattr(figures, name), prog_bar=True, batch_size=1)
-        if self.experiment.setting.split is not None:
-            zero_shot = zero_shot_figures(figures.per_class_ap, self.experiment.setting.unseen)
-            self.log_dict(asdict(zero_shot), prog_bar=True, batch_size=1)
+        """The benchmark's figures on ground-truth boxes, through the predictor; one step is all.
+
+        Each of several processes evaluates all images, which needs no gathering.
+        """
+        predictor = HoiPredictor(self.checkpoint('training'), select=False)
+        predictions = predict_ground_truth_boxes(predictor, images, self.folder)
+        unseen = self.experiment.setting.unseen
+        figures = benchmark_figures(images, predictions, self.vocabulary, unseen)
+        self.log_dict(figures, prog_bar=True, batch_size=1, sync_dist=True)
 
     def configure_optimizers(self) -> dict[str, object]:
         settings = self.experiment.optimiser
         optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            # Lightning does not clip the gradients of a fused one in mixed precision.
+            fused=settings.precision == 'fp32',
         )
-        steps = self.trainer.estimated_stepping_batches
+        steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: one_cycle(step, int(steps), settings.warm_up)
+            optimiser, lambda step: rate_factor(step, steps, settings)
         )
         return {'optimizer': optimiser, 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
 
@@ -128,6 +148,68 @@ class LinkTraining(lightning.LightningModule):
         self, batch: object, device: torch.device, dataloader_idx: int
     ) -> object:
         return batch.to(device) if isinstance(batch, Batch) else batch
+
+    def _maps(self, batch: Batch) -> list[Tensor | None]:
+        """The feature map that each model looks at, the student's first; None for one without."""
+        pictures = batch.pictures
+        if not batch.encoded:
+            with torch.no_grad():
+                seen = zip(self.backbones, pictures, strict=True)
+                pictures = [backbone.encode_image(picture) for backbone, picture in seen]
+        dtype = next(self.model.parameters()).dtype
+        maps = [picture.to(dtype) for picture in pictures]
+        return [None if place is None else maps[place] for place in self._looks_through]
+
+    def _annotated_loss(self, output: LinkOutput, batch: Batch, valid: Tensor) -> Total:
+        """The focal loss on Psi over valid verbs, averaged over the decoder's layers."""
+        scene, targets = batch.scene, batch.targets
+        counted = valid & (targets != NEITHER)
+        prior = pair_prior(scene).unsqueeze(-1)
+        rareness = self.rareness[scene.at_objects(scene.labels)]
+        importance = torch.where(targets > 0, 1 / rareness, rareness)
+        return Total.mean(
+            [
+                focal_loss(prior_logit(logits, prior), targets, counted, importance)
+                for logits in output.logits
+            ]
+        )
+
+    def _weighted(self, losses: dict[str, Tensor]) -> Tensor:
+        """The sum of the losses by their weights."""
+        return sum(self._weights.get(name, 1) * loss for name, loss in losses.items())
+
+    def _check_adapter(self) -> None:
+        """Raise a ValueError where maps would be distilled into one that nothing can change."""
+        maps_taught = any(place is not None for place in self._looks_through[1:])
+        if maps_taught and 'feature_map' in self._weights and self.model.adapter is None:
+            raise ValueError(
+                "a student without an adapter cannot learn its teachers' feature maps: set "
+                'model.adapter to a width, or distillation.feature_map to 0'
+            )
+
+
+def distinct_backbones(
+    models: Sequence[Checkpoint],
+) -> tuple[list[Backbone], list[int | None]]:
+    """The backbones of several models, each of those that give the same maps only once.
+
+    Returns:
+        the backbones, and which of them each model looks through; None for one without pixels.
+    """
+    found: dict[tuple, Backbone] = {}
+    keys = [_identity(item.model.config.backbone, item.backbone) for item in models]
+    for key, item in zip(keys, models):
+        if key is not None:
+            found.setdefault(key, item.backbone)
+    order = list(found)
+    return list(found.values()), [None if key is None else order.index(key) for key in keys]
+
+
+def _identity(config: BackboneConfig, backbone: Backbone | None) -> tuple | None:
+    """What a backbone's maps depend on; where its weights come from does not matter."""
+    if backbone is None:
+        return None
+    return backbone.name, config.feature_space, backbone.input, fingerprint(backbone)
 
 
 def rareness(
@@ -139,6 +221,14 @@ def rareness(
         np.add.at(pairs, (image.object, image.verb), 1)
     share = pairs.clip(1, balance.frequent) / balance.frequent
     return torch.from_numpy(share**balance.power).float()
+
+
+def rate_factor(step: int, steps: int, settings: OptimiserConfig) -> float:
+    """Factor of the learning rate at a step of all `steps`, by `settings.schedule`."""
+    if settings.schedule == 'one-cycle':
+        return one_cycle(step, steps, settings.warm_up)
+    late = step * settings.epochs >= steps * settings.drop_after  # each epoch has as many steps
+    return settings.drop if late else 1.0
 
 
 def one_cycle(step: int, steps: int, warm_up: float) -> float:

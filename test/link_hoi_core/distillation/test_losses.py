@@ -8,12 +8,21 @@ import pytest
 import torch
 
 from link_hoi_core.distillation.losses import (
+    Total,
+    average,
     focal_loss,
     kl_divergence,
     logit_distillation,
     map_distillation,
     query_distillation,
 )
+
+
+def mean_of(total: Total) -> torch.Tensor:
+    """The loss of a single process."""
+    own, whole = average({'it': total})
+    assert own['it'].item() == whole['it'].item() and not whole['it'].requires_grad
+    return own['it']
 
 
 def focal_loop(
@@ -38,7 +47,8 @@ def test_loss_equals_the_loop(alpha: float, gamma: float) -> None:
     counted = torch.rand(200) < 0.7
     expected = focal_loop(psi.tolist(), target.tolist(), counted.tolist(), alpha, gamma)
     shaped = (value.reshape(4, 5, 10) for value in (psi, target, counted))
-    assert focal_loss(*shaped, alpha=alpha, gamma=gamma).item() == pytest.approx(expected, rel=1e-9)
+    found = mean_of(focal_loss(*shaped, alpha=alpha, gamma=gamma)).item()
+    assert found == pytest.approx(expected, rel=1e-9)
 
 
 def test_defaults_are_the_papers() -> None:
@@ -46,29 +56,30 @@ def test_defaults_are_the_papers() -> None:
     psi, target = torch.zeros(2).double(), torch.tensor([1.0, 0.0]).double()
     expected = 2 * 0.5 * 0.500001**0.1 * math.log(2)
     counted = torch.ones(2, dtype=torch.bool)
-    assert focal_loss(psi, target, counted).item() == pytest.approx(expected, rel=1e-9)
+    assert mean_of(focal_loss(psi, target, counted)).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_without_a_positive_the_sum_is_divided_by_one() -> None:
     psi, target = torch.zeros(3).double(), torch.zeros(3).double()
     expected = 3 * 0.5 * 0.500001**0.1 * math.log(2)
     counted = torch.ones(3, dtype=torch.bool)
-    assert focal_loss(psi, target, counted).item() == pytest.approx(expected, rel=1e-9)
+    assert mean_of(focal_loss(psi, target, counted)).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_entries_that_do_not_count_have_no_part() -> None:
     psi = torch.tensor([0.3, -2.0, 50.0], requires_grad=True)
     target, counted = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([True, True, False])
-    loss = focal_loss(psi, target, counted)
+    loss = mean_of(focal_loss(psi, target, counted))
     loss.backward()
-    assert loss.item() == pytest.approx(focal_loss(psi[:2], target[:2], counted[:2]).item())
+    alone = mean_of(focal_loss(psi[:2], target[:2], counted[:2]))
+    assert loss.item() == pytest.approx(alone.item())
     assert psi.grad[2] == 0 and (psi.grad[:2] != 0).all()
     assert psi.grad[0] < 0 < psi.grad[1]
 
 
 def test_where_nothing_counts_the_loss_is_zero_with_a_gradient() -> None:
     psi = torch.randn(4, requires_grad=True)
-    loss = focal_loss(psi, torch.zeros(4), torch.zeros(4, dtype=torch.bool))
+    loss = mean_of(focal_loss(psi, torch.zeros(4), torch.zeros(4, dtype=torch.bool)))
     loss.backward()
     assert loss.item() == 0 and psi.grad.tolist() == [0, 0, 0, 0]
 
@@ -79,14 +90,14 @@ def test_importance_scales_each_entry() -> None:
     counted, weight = torch.ones(2, dtype=torch.bool), torch.tensor([3.0, 5.0]).double()
     positive = focal_loop([0.3], [1.0], [True], 0.5, 0.1)
     negative = focal_loop([-1.2], [0.0], [True], 0.5, 0.1)
-    found = focal_loss(psi, target, counted, weight).item()
+    found = mean_of(focal_loss(psi, target, counted, weight)).item()
     assert found == pytest.approx(3 * positive + 5 * negative, rel=1e-9)
 
 
 def test_extreme_logits_stay_finite() -> None:
     psi = torch.tensor([-200.0, 200.0, -200.0, 200.0], requires_grad=True)
     target = torch.tensor([0.0, 1.0, 1.0, 0.0])
-    loss = focal_loss(psi, target, torch.ones(4, dtype=torch.bool))
+    loss = mean_of(focal_loss(psi, target, torch.ones(4, dtype=torch.bool)))
     loss.backward()
     assert loss.isfinite() and psi.grad.isfinite().all()
     assert loss.item() == pytest.approx(0.5 * 400 / 2, rel=1e-4)  # the two wrong ones
@@ -138,7 +149,7 @@ def test_logit_distillation_equals_the_loop(pairs: int) -> None:
         if mask.sum() >= 2
     ]
     assert pairs == 0 or 0 < len(expected) < max(pairs, 2)
-    found = logit_distillation(student, teacher, counted)
+    found = mean_of(logit_distillation(student, teacher, counted))
     assert found.item() == pytest.approx(mean(expected), rel=1e-9)
 
 
@@ -146,7 +157,7 @@ def test_pairs_with_fewer_than_two_valid_verbs_teach_nothing() -> None:
     student = draw(3, 4).requires_grad_()
     counted = torch.zeros(3, 4, dtype=torch.bool)
     counted[1, 2] = counted[2, 0] = True
-    loss = logit_distillation(student, draw(3, 4, seed=1), counted)
+    loss = mean_of(logit_distillation(student, draw(3, 4, seed=1), counted))
     loss.backward()
     assert loss.item() == 0 and not student.grad.any()
 
@@ -154,11 +165,11 @@ def test_pairs_with_fewer_than_two_valid_verbs_teach_nothing() -> None:
 def test_verbs_that_are_not_valid_have_no_part() -> None:
     student, teacher = draw(2, 4).requires_grad_(), draw(2, 4, seed=1)
     counted = torch.tensor([[True, True, False, True]]).expand(2, 4)
-    loss = logit_distillation(student, teacher, counted)
+    loss = mean_of(logit_distillation(student, teacher, counted))
     loss.backward()
     assert student.grad.isfinite().all() and not student.grad[:, 2].any()
     teacher[:, 2] = 1000
-    assert logit_distillation(student, teacher, counted).item() == loss.item()
+    assert mean_of(logit_distillation(student, teacher, counted)).item() == loss.item()
 
 
 @pytest.mark.parametrize('tokens', [0, 1, 30])
@@ -170,7 +181,7 @@ def test_query_distillation_equals_the_loop(tokens: int, width: int) -> None:
     expected = [
         kl_loop(s, interpolate(t, 8), 2.0) for s, t in zip(student[0].tolist(), teacher[0].tolist())
     ]
-    found = query_distillation(student, teacher, present)
+    found = mean_of(query_distillation(student, teacher, present))
     assert found.item() == pytest.approx(mean(expected), rel=1e-9, abs=1e-15)
 
 
@@ -190,15 +201,16 @@ def test_map_distillation_equals_the_loop(shape: tuple[int, int, int]) -> None:
         for y in range(3)
         for x in range(4)
     ]
-    assert map_distillation(student, teacher).item() == pytest.approx(mean(expected), rel=1e-9)
+    found = mean_of(map_distillation(student, teacher)).item()
+    assert found == pytest.approx(mean(expected), rel=1e-9)
 
 
 def test_an_identical_teacher_has_nothing_to_teach() -> None:
     queries, features = draw(2, 3, 8), draw(2, 8, 3, 3)
     counted = torch.ones(2, 3, 8, dtype=torch.bool)
-    assert logit_distillation(queries, queries.clone(), counted).item() == 0
-    assert query_distillation(queries, queries.clone(), counted[..., 0]).item() == 0
-    assert map_distillation(features, features.clone()).item() == 0
+    assert mean_of(logit_distillation(queries, queries.clone(), counted)).item() == 0
+    assert mean_of(query_distillation(queries, queries.clone(), counted[..., 0])).item() == 0
+    assert mean_of(map_distillation(features, features.clone())).item() == 0
 
 
 def test_gradients_reach_the_student_only() -> None:
@@ -209,13 +221,13 @@ def test_gradients_reach_the_student_only() -> None:
         (map_distillation, (2, 8, 3, 3)),
     ):
         student, teacher = draw(*shape).requires_grad_(), draw(*shape, seed=1).requires_grad_()
-        loss(student, teacher).backward()
+        mean_of(loss(student, teacher)).backward()
         assert student.grad.any() and teacher.grad is None
 
 
 def test_extreme_queries_stay_finite() -> None:
     student = torch.tensor([[-500.0, 500.0], [0.0, 0.0]], requires_grad=True)
     teacher = torch.tensor([[500.0, -500.0], [1e4, -1e4]])
-    loss = query_distillation(student, teacher, torch.ones(2, dtype=torch.bool))
+    loss = mean_of(query_distillation(student, teacher, torch.ones(2, dtype=torch.bool)))
     loss.backward()
     assert loss.item() == pytest.approx((500 + math.log(2)) / 2) and student.grad.isfinite().all()

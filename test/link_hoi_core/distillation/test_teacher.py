@@ -13,7 +13,12 @@ import torch
 
 from link_hoi_core.checkpoint import load_checkpoint
 from link_hoi_core.data.splits import SettingConfig
-from link_hoi_core.distillation.losses import logit_distillation, query_distillation
+from link_hoi_core.distillation.losses import (
+    Total,
+    average,
+    logit_distillation,
+    query_distillation,
+)
 from link_hoi_core.distillation.teacher import Teachers, distillation_losses
 from link_hoi_core.model.link import Link, LinkOutput
 from link_hoi_core.model.scene import Scene, build_scene
@@ -35,6 +40,11 @@ def make_scene(*labels: list[int]) -> Scene:
 
 def losses(student: LinkOutput, teacher: LinkOutput, scene: Scene) -> dict[str, float]:
     found = distillation_losses(student, teacher, scene, valid_verbs(scene, VALID))
+    return means(found)
+
+
+def means(totals: dict[str, Total]) -> dict[str, float]:
+    found, _ = average(totals)
     return {level: loss.item() for level, loss in found.items()}
 
 
@@ -60,14 +70,14 @@ def test_levels_are_means_over_pairs_and_layers(
         for ours, theirs in zip(student.logits, teacher.logits):
             verbs = valid[at]
             psi = (prior_logit(x[at][verbs], prior[at]).double() for x in (ours, theirs))
-            by_level['logits'].append(logit_distillation(*psi, torch.ones_like(verbs[verbs])))
+            by_level['logits'].append(logit_distillation(*psi, torch.ones_like(verbs[verbs])).sum)
         for ours, theirs in zip(student.pairs, teacher.pairs):
             rows = ours[at].double()[None], theirs[at].double()[None]
-            by_level['latent'].append(query_distillation(*rows, everything))
+            by_level['latent'].append(query_distillation(*rows, everything).sum)
     for at in map(tuple, scene.present.nonzero().tolist()):
         for ours, theirs in zip(student.detections, teacher.detections[1:]):
             rows = ours[at].double()[None], theirs[at].double()[None]
-            by_level['encoder'].append(query_distillation(*rows, everything))
+            by_level['encoder'].append(query_distillation(*rows, everything).sum)
     found = losses(student, teacher, scene)
     assert found.keys() == by_level.keys()
     for level, values in by_level.items():
@@ -103,10 +113,11 @@ def test_models_with_pixels_have_all_levels(seeing_checkpoint: Path) -> None:
     assert min(found.values()) > 0
     assert set(losses(student, student, scene).values()) == {0}
     looks = [
-        query_distillation(ours.latent, theirs.latent, scene.pair_present).item()
+        query_distillation(ours.latent, theirs.latent, scene.pair_present).sum.item()
         for ours, theirs in zip(student.looks, teacher.looks)
     ]
-    assert found['latent'] == pytest.approx(sum(looks) / len(looks))
+    mean = sum(looks) / len(looks) / scene.pair_present.sum().item()
+    assert found['latent'] == pytest.approx(mean)
 
 
 def test_several_teachers_teach_their_mean(
@@ -116,11 +127,14 @@ def test_several_teachers_teach_their_mean(
     valid = valid_verbs(scene, VALID)
     student = make_model(5)(scene)
     names = (str(small_checkpoint), 'boxes')
-    found = Teachers(names, 'hico-det', FULL).losses(student, scene, valid)
-    apart = [Teachers([name], 'hico-det', FULL).losses(student, scene, valid) for name in names]
+
+    def taught_by(*names: str) -> dict[str, float]:
+        teachers = Teachers(names, 'hico-det', FULL)
+        return means(teachers.losses(student, scene, [None] * len(names), valid))
+
+    found, *apart = taught_by(*names), *map(taught_by, names)
     for level in ('logits', 'encoder', 'latent'):
-        expected = (apart[0][level] + apart[1][level]).item() / 2
-        assert found[level].item() == pytest.approx(expected)
+        assert found[level] == pytest.approx((apart[0][level] + apart[1][level]) / 2)
 
 
 def test_a_teacher_of_another_vocabulary_is_refused(small_checkpoint: Path) -> None:

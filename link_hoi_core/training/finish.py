@@ -1,0 +1,57 @@
+"""How a training run ends: the figures of what it trained, and the checkpoint with its card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from link_hoi_core.checkpoint import save_checkpoint
+from link_hoi_core.configuration import to_dict
+from link_hoi_core.evaluation.average_precision import F1Figures, best_f1_threshold, f1_at
+from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
+from link_hoi_core.evaluation.hico_det import rank_hico_det
+from link_hoi_core.evaluation.pairs import ScoredPairs
+from link_hoi_core.evaluation.summary import benchmark_figures
+from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.training.card import Cost, card
+from link_hoi_core.training.experiment import Experiment
+from link_hoi_core.training.module import LinkTraining
+
+if TYPE_CHECKING:
+    from link_hoi_core.training.data import TrainingData
+
+THRESHOLD_IMAGES = 10000
+
+
+def finish(
+    experiment: Experiment, output: Path, module: LinkTraining, data: TrainingData, cost: Cost
+) -> None:
+    """Evaluate the trained weights with ground-truth boxes, and write `output`/checkpoint.
+
+    Raises:
+        ValueError, OSError: a picture cannot be read, or a weight not be written.
+    """
+    # In the precision of a checkpoint, so that what is evaluated is what it holds.
+    model = module.model.cpu().half().float().eval()
+    trained = replace(module.checkpoint('trained'), model=model)
+    predictor = HoiPredictor(trained, select=False, device=str(cost.device))
+    predictions = predict_ground_truth_boxes(predictor, data.test, data.folder)
+    figures = benchmark_figures(
+        data.test, predictions, predictor.vocabulary, experiment.setting.unseen
+    )
+    config, f1 = to_dict(experiment), None
+    if predictor.vocabulary.id == 'hico-det':
+        f1 = _f1(predictor, data, predictions)
+        config |= {'f1_threshold': f1.threshold}
+    text = card(experiment, module.teachers.checkpoints, figures, f1, cost)
+    save_checkpoint(output / 'checkpoint', model, trained.backbone, config, text)
+
+
+def _f1(predictor: HoiPredictor, data: TrainingData, predictions: ScoredPairs) -> F1Figures:
+    """mF1 of the test images, at the threshold that is best on training images."""
+    images = data.train[:THRESHOLD_IMAGES]
+    found = predict_ground_truth_boxes(predictor, images, data.folder)
+    chosen = best_f1_threshold(rank_hico_det(images, found, predictor.vocabulary))
+    ranked = rank_hico_det(data.test, predictions, predictor.vocabulary)
+    return f1_at(ranked, chosen.threshold)
