@@ -197,13 +197,18 @@ def _detect(
         ValueError: the detector fails, or the recorded detections are another one's.
         SystemExit: SIGINT or SIGTERM came; the same run goes on from there.
     """
-    settings = {'--detector': name, '--vocabulary': vocabulary.id, '--output': output}
     if output.exists():
         made_with = read_json(output).get('detector', {}).get('detector')
         if made_with != name:
             raise ValueError(f'{output} was made with {made_with}, not {name}: delete it')
         return
-    options = {**settings, '--device': device, '--most-failures': 0}
+    options = {
+        '--detector': name,
+        '--vocabulary': vocabulary.id,
+        '--output': output,
+        '--device': device,
+        '--most-failures': 0,
+    }
     arguments = [str(word) for option in options.items() for word in option]
     status = detect.main([*arguments, *map(str, pictures)])
     if status > 2:

@@ -189,6 +189,5 @@ def test_perfect_and_empty_predictions(name: str) -> None:
     none = ScoredPairs.concatenate(())
     assert set(benchmark_figures(images, none, vocabulary, NONE).values()) == {0.0}
     assert set(benchmark_figures([], none, vocabulary, NONE).values()) == {0.0}
-    distinct = annotated_pairs(images)
-    figures = benchmark_figures(images, distinct, vocabulary, NONE)
+    figures = benchmark_figures(images, annotated_pairs(images), vocabulary, NONE)
     assert next(iter(figures.values())) > 0
