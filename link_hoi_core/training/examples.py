@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,9 +17,7 @@ from link_hoi_core.geometry import box_iou
 from link_hoi_core.model.scene import build_scene, count_pairs, list_pairs
 from link_hoi_core.structures import Detections
 from link_hoi_core.training.batch import NEITHER, Batch
-
-if TYPE_CHECKING:
-    from link_hoi_core.training.pictures import Pictures
+from link_hoi_core.training.pictures import Pictures
 
 MATCH_IOU = 0.5
 
@@ -104,7 +101,7 @@ class HoiExamples(Dataset):
         return fixed_view(name, number, size, self.augmentation), number
 
     def _detections(self, clean: Detections, view: View, random: np.random.Generator) -> Detections:
-        """The detections that are in the view, moved a little, some with random scores."""
+        """The detections that show at least a pixel a side, moved a little, some rescored."""
         change = self.augmentation
         boxes, scores, labels = view.boxes(clean.boxes), clean.scores, clean.labels
         seen = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(axis=1)
