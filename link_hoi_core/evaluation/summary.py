@@ -15,6 +15,7 @@ from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs
 from link_hoi_core.evaluation.zero_shot import zero_shot_figures
 from link_hoi_core.vocabulary import Vocabulary
 
+HEADLINES = {'hico-det': 'full', 'v-coco': 'map', 'swig-hoi': 'full'}  # the first figure of each
 SWIG_POINTS = np.arange(11) / 10
 SWIG_MOST = 19_999  # detections of a class that SWiG-HOI's evaluator looks at, best first
 

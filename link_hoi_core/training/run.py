@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import pickle
+import atexit
+import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lightning
+import numpy as np
 import torch
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
@@ -20,160 +26,171 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from link_hoi_core.checkpoint import Checkpoint, save_checkpoint
-from link_hoi_core.configuration import to_dict
-from link_hoi_core.data.hico_det import AnnotatedImage, ground_truth_detections, read_hico_det
-from link_hoi_core.data.json_files import read_json, write_json
-from link_hoi_core.data.splits import training_set
-from link_hoi_core.device import pick_device
-from link_hoi_core.evaluation.average_precision import best_f1_threshold
-from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
-from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
-from link_hoi_core.predictor import HoiPredictor
-from link_hoi_core.structures import Detections
-from link_hoi_core.training.card import Cost, card
+from link_hoi_core.device import pick_device, pick_precision
+from link_hoi_core.evaluation.summary import HEADLINES
+from link_hoi_core.training.callbacks import EpochOrder, StopOnSignal, WaitShare
+from link_hoi_core.training.card import Cost
+from link_hoi_core.training.data import TrainingData, load_training_data
 from link_hoi_core.training.examples import HoiExamples
 from link_hoi_core.training.experiment import Experiment
+from link_hoi_core.training.finish import finish
 from link_hoi_core.training.module import LinkTraining
+from link_hoi_core.training.pictures import Pictures, open_pictures
 from link_hoi_core.training.sampler import PairBudgetSampler
+from link_hoi_core.training.state import BEST, LAST, WholeFiles, check_folder, read_state, record
+from link_hoi_core.vocabulary import load_vocabulary
 
-CONFIGURATION = 'experiment.json'
-LAST = 'last.ckpt'
-THRESHOLD_IMAGES = 10000
+PRECISIONS = {torch.float32: '32-true', torch.bfloat16: 'bf16-mixed', torch.float16: '16-mixed'}
 
 
-def train(experiment: Experiment, output: Path, device: str, resume: bool) -> None:
+def train(
+    experiment: Experiment,
+    output: Path,
+    resume: bool,
+    device: str = 'auto',
+    devices: int = 1,
+    nodes: int = 1,
+) -> None:
     """Train, evaluate with ground-truth boxes, and write `output`/checkpoint.
+
+    Args:
+        device: 'auto', 'cpu', 'cuda' or 'cuda:1'.
+        devices, nodes: so many devices of each of so many machines; `torchrun` knows better.
 
     Raises:
         ValueError, OSError: the data or the folder is not usable.
         FloatingPointError: the loss is not finite; the last checkpoint stays.
+        Interrupted: a signal came; the last checkpoint stays.
     """
-    _check_folder(output, experiment, resume)
-    if experiment.model.vocabulary != 'hico-det':
-        raise ValueError(
-            f'model.vocabulary is {experiment.model.vocabulary}, but the annotations are read as '
-            f"HICO-DET's, expected hico-det"
-        )
-    root = Path(experiment.data.root)
-    train_images, hidden = training_set(
-        read_hico_det(root / experiment.data.train), experiment.setting, experiment.seed
-    )
-    test_images = read_hico_det(root / experiment.data.test)
-
-    lightning.seed_everything(experiment.seed)
-    module = LinkTraining(experiment, train_images)
-    batches = _training_batches(experiment, module, train_images, hidden)
-    trainer = _trainer(experiment, output, device)
-    _record(output, experiment)
+    trainer = _trainer(experiment, output, device, devices, nodes)
+    with _first_rank_first(trainer):
+        if trainer.is_global_zero:
+            check_folder(output, experiment, resume)
+        where = trainer.strategy.root_device
+        data = load_training_data(experiment, output, str(where))
+        lightning.seed_everything(experiment.seed)
+        module = LinkTraining(experiment, data.train, data.folder)
+        settings, backbones = (experiment.data, experiment.augmentation), module.backbones
+        pictures = open_pictures(*settings, data.folder, data.train, backbones, where)
+        batches = _training_batches(experiment, data, pictures, trainer)
+        if trainer.is_global_zero:
+            record(output, experiment)
+    if resume:  # for processes that prepare batches before the epoch begins
+        batches.batch_sampler.set_epoch(read_state(output / LAST)['epoch'] + 1)
     start = time.monotonic()
+    if trainer.strategy.launcher is not None:  # a failed rank 0 leaves none that waits for it
+        atexit.register(trainer.strategy.launcher.kill, signal.SIGKILL)
     trainer.fit(
         module,
         batches,
-        DataLoader([test_images], batch_size=None, collate_fn=list),
+        DataLoader([data.test], batch_size=None, collate_fn=list),
         ckpt_path=output / LAST if resume else None,
         weights_only=True,
     )
-    # Not what `fit` leaves: a run resumed after its last epoch has nothing left to average.
-    module.load_state_dict(_read_state(output / LAST)['state_dict'])
-    parameters = sum(parameter.numel() for parameter in module.model.parameters())
-    cost = Cost(parameters, time.monotonic() - start, pick_device(device), resume)
-    _finish(experiment, output, module, train_images, test_images, cost)
+    if trainer.is_global_zero:
+        # Not what `fit` leaves: a run resumed after its last epoch has nothing left to average.
+        module.load_state_dict(read_state(output / LAST)['state_dict'])
+        parameters = sum(parameter.numel() for parameter in module.model.parameters())
+        cost = Cost(parameters, time.monotonic() - start, where, resume)
+        finish(experiment, output, module, data, cost)
 
 
-def _check_folder(output: Path, experiment: Experiment, resume: bool) -> None:
-    """A fresh folder for a new run; for a resumed one the same configuration as before."""
-    resolved = json.loads(json.dumps(to_dict(experiment)))
-    if resume:
-        if not (output / LAST).is_file():
-            raise FileNotFoundError(f'{output / LAST} is not there, so there is no run to resume')
-        _read_state(output / LAST)
-        before = read_json(output / CONFIGURATION)
-        changed = [key for key in resolved if resolved[key] != before.get(key)]
-        if changed:
-            raise ValueError(f'{output} was begun with another {" and ".join(changed)}: {before}')
-    elif (output / LAST).exists():
-        raise FileExistsError(f'{output} already holds a run: --resume it or choose another folder')
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    """What a run resumes from; its 'state_dict' holds the averaged weights."""
-    try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f'{path} is damaged, start anew: {str(error).splitlines()[0]}') from error
-
-
-def _record(output: Path, experiment: Experiment) -> None:
-    """Keep the resolved configuration, which a resumed run must have too."""
-    output.mkdir(parents=True, exist_ok=True)
-    write_json(output / CONFIGURATION, to_dict(experiment), indent=2)
-
-
-def _trainer(experiment: Experiment, output: Path, device: str) -> lightning.Trainer:
-    settings = experiment.optimiser
-    where = pick_device(device)
-    return lightning.Trainer(
-        accelerator={'cpu': 'cpu', 'cuda': 'gpu'}[where.type],
-        devices=1 if where.index is None else [where.index],
-        max_epochs=settings.epochs,
-        gradient_clip_val=settings.clip_norm,
-        callbacks=[
-            EMAWeightAveraging(decay=settings.average),
-            ModelCheckpoint(output, filename=Path(LAST).stem, enable_version_counter=False),
-            LearningRateMonitor(),
-            RichProgressBar(),
-        ],
-        logger=[TensorBoardLogger(output, name='tensorboard'), CSVLogger(output, name='csv')],
-        num_sanity_val_steps=0,
-        log_every_n_steps=20,
+def _trainer(
+    experiment: Experiment, output: Path, device: str, devices: int, nodes: int
+) -> lightning.Trainer:
+    settings, where = experiment.optimiser, pick_device(device)
+    one = ':' in device
+    if one and devices * nodes > 1:
+        raise ValueError(f'--device {device} is one device, but {devices * nodes} are asked for')
+    if TorchElasticEnvironment.detect():
+        devices = int(os.environ['LOCAL_WORLD_SIZE'])
+        nodes = int(os.environ['WORLD_SIZE']) // devices
+    headline = HEADLINES[load_vocabulary(experiment.model.vocabulary).id]
+    average = [EMAWeightAveraging(decay=settings.average)] if settings.average else []
+    # The last one after the best one, so that a resumed run knows how good the best one is.
+    best = ModelCheckpoint(
+        output, Path(BEST).stem, headline, mode='max', enable_version_counter=False
     )
+    last = ModelCheckpoint(output, Path(LAST).stem, enable_version_counter=False)
+    others = [EpochOrder(), WaitShare(), StopOnSignal(), LearningRateMonitor(), RichProgressBar()]
+    try:
+        return lightning.Trainer(
+            accelerator={'cpu': 'cpu', 'cuda': 'gpu', 'mps': 'mps'}[where.type],
+            devices=[where.index] if one else devices,
+            num_nodes=nodes,
+            precision=PRECISIONS[pick_precision(settings.precision)],
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.clip_norm,
+            callbacks=[*average, *others, best, last],
+            logger=[TensorBoardLogger(output, name='tensorboard'), CSVLogger(output, name='csv')],
+            plugins=[WholeFiles()],
+            num_sanity_val_steps=0,
+            log_every_n_steps=20,
+            use_distributed_sampler=False,
+        )
+    except MisconfigurationException as error:
+        raise ValueError(' '.join(str(error).split())) from error
+
+
+@contextmanager
+def _first_rank_first(trainer: lightning.Trainer) -> Iterator[None]:
+    """Lets rank 0 prepare files that the others then find, however long it takes.
+
+    Only under torchrun: Lightning's own launcher starts the others when training begins.
+    """
+    if trainer.world_size == 1 or not TorchElasticEnvironment.detect():
+        yield
+        return
+    trainer.strategy.setup_environment()
+    group = torch.distributed.new_group(backend='gloo', timeout=timedelta(days=7))
+    if not trainer.is_global_zero:
+        torch.distributed.barrier(group)
+    yield
+    if trainer.is_global_zero:
+        torch.distributed.barrier(group)
 
 
 def _training_batches(
     experiment: Experiment,
-    module: LinkTraining,
-    images: Sequence[AnnotatedImage],
-    hidden: Sequence[AnnotatedImage] | None,
+    data: TrainingData,
+    pictures: Pictures | None,
+    trainer: lightning.Trainer,
 ) -> DataLoader:
-    vocabulary, data = module.vocabulary, experiment.data
-    boxes = [
-        ground_truth_detections(image) if len(image.hoi) else Detections.empty((1, 1))
-        for image in images  # one without pairs may be without a size
-    ]
+    """The batches of this process."""
+    vocabulary, settings = load_vocabulary(experiment.model.vocabulary), experiment.data
     examples = HoiExamples(
-        images, boxes, vocabulary.person, len(vocabulary.verbs), experiment.augmentation, hidden
+        data.train,
+        data.boxes,
+        vocabulary.person,
+        len(vocabulary.verbs),
+        experiment.augmentation,
+        data.hidden,
+        pictures,
     )
-    if not len(examples):
-        raise ValueError(
-            f'{data.train} has no image with a human-object pair to train on ({experiment.setting})'
-        )
-    sampler = PairBudgetSampler(examples.pair_counts, data.most_images, data.most_pairs)
-    # Its own generator: a loader draws a number when it is opened, which is before the epoch's seed
-    # in a run that begins or is resumed there, and after it in one that goes on.
+    sampler = PairBudgetSampler(
+        examples.pair_counts,
+        settings.most_images,
+        settings.most_pairs,
+        experiment.seed,
+        trainer.global_rank,
+        trainer.world_size,
+    )
     return DataLoader(
-        examples, batch_sampler=sampler, collate_fn=examples.collate, generator=torch.Generator()
+        examples,
+        batch_sampler=sampler,
+        collate_fn=examples.collate,
+        num_workers=settings.workers,
+        pin_memory=trainer.strategy.root_device.type == 'cuda',
+        # New workers in each epoch: those that stay go on with their random numbers, which a
+        # resumed run would not have.
+        worker_init_fn=partial(_begin_worker, sampler),
+        # Its own, so that a loader draws nothing from the numbers of training when it is opened.
+        generator=torch.Generator(),
     )
 
 
-def _finish(
-    experiment: Experiment,
-    output: Path,
-    module: LinkTraining,
-    train_images: Sequence[AnnotatedImage],
-    test_images: Sequence[AnnotatedImage],
-    cost: Cost,
-) -> None:
-    """Choose mF1's threshold on training images, evaluate, and write the checkpoint."""
-    # In the precision of a checkpoint, so that what is evaluated is what it holds.
-    model = module.model.cpu().half().float().eval()
-    predictor = HoiPredictor(Checkpoint('trained', model, None, {}), select=False)
-    ranked_train, ranked_test = (
-        rank_hico_det(images, predict_ground_truth_boxes(predictor, images), predictor.vocabulary)
-        for images in (train_images[:THRESHOLD_IMAGES], test_images)
-    )
-    chosen = best_f1_threshold(ranked_train)
-    figures = hico_det_figures(ranked_test, predictor.vocabulary, chosen.threshold)
-    config = to_dict(experiment) | {'f1_threshold': chosen.threshold}
-    text = card(experiment, module.teachers.checkpoints, figures, cost)
-    save_checkpoint(output / 'checkpoint', model, None, config, text)
+def _begin_worker(sampler: PairBudgetSampler, worker: int) -> None:
+    """Random numbers by the seed, epoch, rank and worker; Ctrl-C is the training process's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    random = np.random.default_rng((sampler.seed, sampler.epoch, sampler.rank, worker))
+    torch.manual_seed(int(random.integers(2**62)))

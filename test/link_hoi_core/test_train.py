@@ -74,7 +74,7 @@ def test_the_card_says_what_the_run_was(trained: Path) -> None:
 
 def test_a_run_leaves_logs_and_nothing_half_written(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {
-        *('checkpoint', 'experiment.json', 'last.ckpt', 'tensorboard', 'csv')
+        *('checkpoint', 'experiment.json', 'last.ckpt', 'best.ckpt', 'tensorboard', 'csv')
     }
     assert {path.name for path in (trained / 'checkpoint').iterdir()} == {
         *('model.safetensors', 'config.json', 'README.md')
@@ -264,7 +264,7 @@ def test_a_killed_student_that_is_resumed_ends_with_the_same_weights(
     ('more', 'words'),
     [
         (taught_by('runs/absent/checkpoint'), ['runs/absent/checkpoint']),
-        (('--set', 'model.vocabulary=v-coco'), ['v-coco', 'hico-det']),
+        (('--set', 'model.vocabulary=v-coco'), ['train.json', 'V-COCO']),
         ((*taught_by('boxes'), '--set', 'setting.split=UV'), ['boxes', 'UV', 'fully supervised']),
         (('--set', 'distillation.teachers=boxes'), ['distillation.teachers', 'list']),
         (('--set', 'distillation.tau=0'), ['distillation.tau', 'above 0']),
