@@ -1,0 +1,131 @@
+"""Two processes with parts of a batch learn what one learns from all of it (gloo, float64)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, distributed, nn
+
+pytest.importorskip('lightning')
+pytest.importorskip('timm')
+
+from link_hoi_core.backbones.backbone import BackboneConfig  # noqa: E402
+from link_hoi_core.model.link import LinkConfig  # noqa: E402
+from link_hoi_core.model.scene import build_scene  # noqa: E402
+from link_hoi_core.structures import Detections  # noqa: E402
+from link_hoi_core.training.batch import Batch  # noqa: E402
+from link_hoi_core.training.experiment import DistillationConfig, Experiment  # noqa: E402
+from link_hoi_core.training.module import LinkTraining  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings('ignore:You are trying to `self.log')
+
+LABELS = [[0, 1], [0, 0, 1, 56], [0, 56, 57], [0, 0, 0], [56, 57], [1]]  # the last two have no pair
+POSITIVES = [(0, 0, 76), (1, 1, 9), (1, 2, 76), (2, 0, 87)]  # image, pair, verb
+PARTS = {
+    'unlike halves': ([0], [1, 2, 3, 4]),
+    'one without a pair': ([4, 5], [0, 1, 2]),
+    'one without a positive': ([0, 1, 2], [3]),
+}
+
+
+class Step(nn.Module):
+    """One training step as the forward pass that distributed training wraps."""
+
+    def __init__(self, teachers: tuple[str, ...]) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        backbone = BackboneConfig('timm:test_vit.r160_in1k', weights='random', text='minilm')
+        model = LinkConfig(width=32, dropout=0, backbone=backbone, adapter=4)
+        settings = DistillationConfig(teachers=teachers)
+        self.module = LinkTraining(Experiment(model=model, distillation=settings), []).double()
+        for checkpoint in self.module.teachers.checkpoints:
+            checkpoint.model.double()
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.module.training_step(batch, 0)
+
+
+def make_batch(images: list[int]) -> Batch:
+    """These of the images, padded to the largest, with a map each."""
+    scene = build_scene([detections(LABELS[image]) for image in images], person=0)
+    scene = scene.map(lambda value: value.double() if value.is_floating_point() else value)
+    targets = torch.zeros(*scene.pairs.shape[:2], 117, dtype=torch.float64)
+    for image, pair, verb in POSITIVES:
+        if image in images:
+            targets[images.index(image), pair, verb] = 1
+    random = torch.Generator().manual_seed(3)
+    maps = torch.randn(len(LABELS), 64, 4, 5, generator=random, dtype=torch.float64)
+    return Batch(scene, targets, (maps[images],), encoded=True)
+
+
+def detections(labels: list[int]) -> Detections:
+    boxes = [[9 * i, 5 * i, 40 + 9 * i, 50 + 5 * i] for i in range(len(labels))]
+    scores = [1 - 0.1 * i for i in range(len(labels))]
+    return Detections(boxes, scores, labels, (100, 100))
+
+
+def gradients(step: Step) -> dict[str, Tensor]:
+    return {name: value.grad for name, value in step.module.named_parameters()}
+
+
+def run(rank: int, folder: Path, teachers: tuple[str, ...]) -> None:
+    """One of the two processes: leave its gradients of each case."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2
+    )
+    for setting, chosen in (('taught', teachers), ('alone', ())):
+        for number, parts in enumerate(PARTS.values()):
+            step = Step(chosen)
+            parallel = nn.parallel.DistributedDataParallel(step)  # has to live until then
+            parallel(make_batch(parts[rank])).backward()
+            torch.save(gradients(step), folder / f'{setting}-{number}-{rank}.pt')
+    distributed.destroy_process_group()
+
+
+@pytest.fixture(scope='module')
+def teachers(seeing_checkpoint: Path) -> tuple[str, ...]:
+    return str(seeing_checkpoint), 'boxes'
+
+
+@pytest.fixture(scope='module')
+def left(teachers: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the gradients that two processes have left."""
+    folder = tmp_path_factory.mktemp('gradients')
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
+    commands = [[sys.executable, __file__, str(rank), str(folder), *teachers] for rank in (0, 1)]
+    processes = [subprocess.Popen(command, env=environment) for command in commands]
+    try:
+        assert [process.wait(timeout=200) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', range(len(PARTS)), ids=PARTS)
+@pytest.mark.parametrize('setting', ['taught', 'alone'])
+def test_two_processes_have_the_gradients_of_one(
+    left: Path, teachers: tuple[str, ...], setting: str, number: int
+) -> None:
+    first, second = (
+        torch.load(left / f'{setting}-{number}-{rank}.pt', weights_only=True) for rank in (0, 1)
+    )
+    parts = list(PARTS.values())[number]
+    whole = Step(teachers if setting == 'taught' else ())
+    whole(make_batch([*parts[0], *parts[1]])).backward()
+    expected = gradients(whole)
+    assert expected['model.head.bias'].abs().max() > 1e-3
+    for name, value in expected.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-8, atol=1e-12, msg=name)
+        assert torch.equal(first[name], second[name])
+
+
+if __name__ == '__main__':
+    run(int(sys.argv[1]), Path(sys.argv[2]), tuple(sys.argv[3:]))
