@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from link_hoi_core.checkpoint import save_checkpoint
 from link_hoi_core.configuration import to_dict
+from link_hoi_core.data.json_files import write_json
 from link_hoi_core.evaluation.average_precision import F1Figures, best_f1_threshold, f1_at
 from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.hico_det import rank_hico_det
@@ -21,13 +22,14 @@ from link_hoi_core.training.module import LinkTraining
 if TYPE_CHECKING:
     from link_hoi_core.training.data import TrainingData
 
+FIGURES = 'figures.json'
 THRESHOLD_IMAGES = 10000
 
 
 def finish(
     experiment: Experiment, output: Path, module: LinkTraining, data: TrainingData, cost: Cost
 ) -> None:
-    """Evaluate the trained weights with ground-truth boxes, and write `output`/checkpoint.
+    """Evaluate the trained weights with ground-truth boxes; write `output`/checkpoint and figures.
 
     Raises:
         ValueError, OSError: a picture cannot be read, or a weight not be written.
@@ -46,6 +48,13 @@ def finish(
         config |= {'f1_threshold': f1.threshold}
     text = card(experiment, module.teachers.checkpoints, figures, f1, cost)
     save_checkpoint(output / 'checkpoint', model, trained.backbone, config, text)
+    write_json(output / FIGURES, figures | _named(f1), indent=2)
+
+
+def _named(f1: F1Figures | None) -> dict[str, float]:
+    if f1 is None:
+        return {}
+    return {'mf1': f1.mf1, 'mprec': f1.mprec, 'mrec': f1.mrec, 'f1_threshold': f1.threshold}
 
 
 def _f1(predictor: HoiPredictor, data: TrainingData, predictions: ScoredPairs) -> F1Figures:

@@ -74,8 +74,11 @@ def test_the_card_says_what_the_run_was(trained: Path) -> None:
 
 def test_a_run_leaves_logs_and_nothing_half_written(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {
-        *('checkpoint', 'experiment.json', 'last.ckpt', 'best.ckpt', 'tensorboard', 'csv')
+        *('checkpoint', 'figures.json', 'experiment.json'),
+        *('last.ckpt', 'best.ckpt', 'tensorboard', 'csv'),
     }
+    figures = json.loads((trained / 'figures.json').read_text())
+    assert list(figures) == ['full', 'rare', 'non_rare', 'mf1', 'mprec', 'mrec', 'f1_threshold']
     assert {path.name for path in (trained / 'checkpoint').iterdir()} == {
         *('model.safetensors', 'config.json', 'README.md')
     }
