@@ -25,11 +25,13 @@ from link_hoi_core.training.experiment import (  # noqa: E402
     BalanceConfig,
     DistillationConfig,
     Experiment,
+    OptimiserConfig,
 )
 from link_hoi_core.training.module import (  # noqa: E402
     LinkTraining,
     one_cycle,
     rareness,
+    rate_factor,
 )
 
 
@@ -47,6 +49,19 @@ def test_one_cycle_rises_and_falls() -> None:
 def test_one_cycle_of_a_short_run(steps: int, warm_up: float) -> None:
     factors = [one_cycle(step, steps, warm_up) for step in range(steps + 1)]
     assert all(0 <= factor <= 1 for factor in factors) and factors[0] > 0
+
+
+@pytest.mark.parametrize(('epochs', 'each'), [(15, 7), (15, 1), (11, 3), (4, 5)])
+def test_the_rate_drops_after_an_epoch(epochs: int, each: int) -> None:
+    settings = OptimiserConfig(epochs=epochs, schedule='steps', drop_after=10, drop=0.2)
+    factors = [rate_factor(step, epochs * each, settings) for step in range(epochs * each)]
+    early = min(10, epochs) * each
+    assert factors == [1.0] * early + [0.2] * (epochs * each - early)
+
+
+def test_one_cycle_is_the_other_schedule() -> None:
+    settings = OptimiserConfig(warm_up=0.1)
+    assert rate_factor(30, 100, settings) == one_cycle(30, 100, 0.1)
 
 
 def test_rare_interactions_count_more() -> None:
@@ -175,3 +190,23 @@ def test_a_loss_that_is_not_finite_stops_the_run(module, batch) -> None:
         module.model.head.bias.fill_(float('nan'))
     with pytest.raises(FloatingPointError, match='the loss is nan at step 0'):
         module.training_step(batch, 0)
+
+
+def test_a_level_without_weight_is_not_computed(batch, taught) -> None:
+    student = taught(encoder=0.0)
+    scene = batch.scene
+    valid = valid_verbs(scene, student.valid)
+    found = student.teachers.losses(student.model(scene), scene, [None], valid, ['latent'])
+    assert found.keys() == {'latent'}
+
+
+def test_an_epoch_is_seeded_by_its_number_and_its_process(module, monkeypatch) -> None:
+    def drawn(rank: int) -> list[float]:
+        monkeypatch.setattr(LinkTraining, 'global_rank', rank)
+        module.on_train_epoch_start()
+        return torch.rand(3).tolist()
+
+    torch.manual_seed(140_000)  # the seed times 1000, and epoch 0
+    expected = torch.rand(3).tolist()
+    assert drawn(0) == drawn(0) == expected
+    assert drawn(1) == drawn(1) != drawn(0)
