@@ -1,0 +1,297 @@
+"""Runs that are stopped, that fail, and that several processes share: what they leave and say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from link_hoi_core.train import main
+
+pytest.importorskip('lightning')
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory: pytest.TempPathFactory, write_annotations: Callable[..., Path]) -> Path:
+    """Forty training images, twenty test images, and a configuration that takes seconds."""
+    folder = tmp_path_factory.mktemp('data')
+    write_annotations(folder / 'train.json', 40, seed=0)
+    write_annotations(folder / 'test.json', 20, seed=1)
+    (folder / 'tiny.yaml').write_text(f"""
+model: {{width: 32, encoder_layers: 1, decoder_layers: 1}}
+data: {{root: {json.dumps(str(folder))}, train: train.json, test: test.json, most_images: 4}}
+optimiser: {{epochs: 6, learning_rate: 3e-3, clip_norm: 1.0, average: 0.8}}
+seed: 7
+""")
+    return folder
+
+
+def arguments(data: Path, output: Path, *more: str) -> list[str]:
+    return ['--config', f'{data}/tiny.yaml', '--device', 'cpu', '--output', str(output), *more]
+
+
+@pytest.fixture(scope='module')
+def straight(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was not interrupted."""
+    output = tmp_path_factory.mktemp('runs') / 'straight'
+    assert main(arguments(data, output)) == 0
+    return output
+
+
+def weights(run: Path) -> bytes:
+    return (run / 'checkpoint' / 'model.safetensors').read_bytes()
+
+
+def sentence(text: str) -> str:
+    """The only one that the command said on its own account."""
+    (said,) = [line for line in text.splitlines() if line.startswith('train')]
+    return said
+
+
+def interrupted(data: Path, output: Path, number: int, *more: str) -> int:
+    """The command's status when the signal comes after the first epoch."""
+
+    def send() -> None:
+        deadline = time.monotonic() + 60
+        while not (output / 'last.ckpt').is_file() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        os.kill(os.getpid(), number)
+
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    sender = threading.Thread(target=send)
+    sender.start()
+    status = main(arguments(data, output, *more))
+    sender.join()
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    return status
+
+
+@pytest.fixture(scope='module')
+def stopped(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was stopped on its way; tests that change it copy it first."""
+    output = tmp_path_factory.mktemp('runs') / 'stopped'
+    assert interrupted(data, output, signal.SIGTERM) == 143
+    return output
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_stops_a_run_that_can_be_resumed(
+    data: Path,
+    straight: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    number: int,
+    status: int,
+) -> None:
+    output = tmp_path / 'run'
+    assert interrupted(data, output, number) == status
+    said = sentence(capfd.readouterr().err)
+    epochs = torch.load(output / 'last.ckpt', weights_only=True)['epoch'] + 1
+    assert 1 <= epochs < 6
+    assert signal.Signals(number).name in said and '--resume' in said
+    assert str(output / 'last.ckpt') in said and f'after {epochs} whole' in said
+    assert not (output / 'checkpoint').exists() and not list(output.glob('*.partial'))
+    assert main(arguments(data, output, '--resume')) == 0
+    assert weights(output) == weights(straight)
+
+
+def test_a_run_with_workers_repeats_and_goes_on_as_if_not_stopped(
+    data: Path, tmp_path: Path
+) -> None:
+    """Augmentation is then drawn in other processes."""
+    more = ('--set', 'data.workers=1', '--set', 'optimiser.epochs=3')
+    assert main(arguments(data, tmp_path / 'straight', *more)) == 0
+    assert interrupted(data, tmp_path / 'stopped', signal.SIGTERM, *more) == 143
+    assert main(arguments(data, tmp_path / 'stopped', '--resume', *more)) == 0
+    assert weights(tmp_path / 'stopped') == weights(tmp_path / 'straight')
+
+
+def test_the_best_state_is_that_of_the_best_epoch(straight: Path) -> None:
+    with next(straight.glob('csv/*/metrics.csv')).open() as file:
+        figures = [float(row['full']) for row in csv.DictReader(file) if row['full']]
+    best = torch.load(straight / 'best.ckpt', weights_only=True)
+    assert len(figures) == 6 and figures[best['epoch']] == max(figures)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Writing a file beyond `size` bytes fails, as on a full disk."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+
+def test_a_full_disk_leaves_the_former_state_whole(
+    data: Path, straight: Path, stopped: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = Path(shutil.copytree(stopped, tmp_path / 'run'))
+    before = {path: path.read_bytes() for path in output.glob('*.ckpt')}
+    with files_of_at_most(2**20):
+        assert main(arguments(data, output, '--resume')) == 2
+    said = sentence(capfd.readouterr().err)
+    assert '.ckpt cannot be saved' in said and 'still whole' in said
+    assert {path: path.read_bytes() for path in output.glob('*.ckpt*')} == before
+    assert main(arguments(data, output, '--resume')) == 0
+    assert weights(output) == weights(straight)
+
+
+def test_a_disk_that_is_full_from_the_start(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with files_of_at_most(2**20):
+        assert main(arguments(data, tmp_path / 'run')) == 2
+    assert 'there is no former one' in sentence(capfd.readouterr().err)
+    assert not list((tmp_path / 'run').glob('*.ckpt*'))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_state(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A learning rate that is multiplied by 1e30 after the second epoch."""
+    schedule = ('schedule=steps', 'drop_after=2', 'drop=1e30')
+    more = [word for value in schedule for word in ('--set', f'optimiser.{value}')]
+    assert main(arguments(data, tmp_path / 'run', *more)) == 2
+    assert 'the loss is nan at step ' in sentence(capfd.readouterr().err)
+    state = torch.load(tmp_path / 'run' / 'last.ckpt', weights_only=True)
+    assert state['epoch'] == 1
+    assert all(values.isfinite().all() for values in state['current_model_state'].values())
+    assert not (tmp_path / 'run' / 'checkpoint').exists()
+
+
+def test_resuming_with_another_configuration_says_what_differs(
+    data: Path, stopped: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    more = ('--set', 'model.width=64', '--set', 'augmentation.flip=0.25', '--seed', '8')
+    assert main(arguments(data, stopped, '--resume', *more)) == 2
+    said = sentence(capfd.readouterr().err)
+    for change in ('model.width was 32, is 64', 'seed was 7, is 8', 'augmentation.flip was 0.5'):
+        assert change in said
+    assert 'optimiser' not in said
+
+
+def test_a_run_of_a_version_with_fewer_keys_is_resumed(
+    data: Path, straight: Path, stopped: Path, tmp_path: Path
+) -> None:
+    output = Path(shutil.copytree(stopped, tmp_path / 'run'))
+    begun = json.loads((output / 'experiment.json').read_text())
+    del begun['augmentation'], begun['data']['workers'], begun['optimiser']['precision']
+    (output / 'experiment.json').write_text(json.dumps(begun))
+    assert main(arguments(data, output, '--resume')) == 0
+    assert weights(output) == weights(straight)
+
+
+@pytest.mark.parametrize('setting', ['average=0', 'precision=bf16'])
+def test_weights_that_are_not_averaged_and_other_precisions(
+    data: Path, straight: Path, tmp_path: Path, setting: str
+) -> None:
+    more = ('--set', f'optimiser.{setting}', '--set', 'optimiser.epochs=2')
+    assert main(arguments(data, tmp_path / 'run', *more)) == 0
+    state = torch.load(tmp_path / 'run' / 'last.ckpt', weights_only=True)
+    assert ('averaging_state' in state) == (setting != 'average=0')
+    assert {values.dtype for values in state['state_dict'].values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ('more', 'words'),
+    [
+        (('--set', 'optimiser.precision=fp8'), ['fp8', 'fp32, bf16, fp16']),
+        (('--devices', '0'), ['devices', '0']),
+        (('--device', 'cpu:0', '--devices', '2'), ['cpu:0', '2']),
+    ],
+)
+def test_bad_hardware_is_one_sentence(
+    data: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    words: list[str],
+) -> None:
+    assert main(arguments(data, tmp_path / 'run', *more)) == 2
+    said = sentence(capfd.readouterr().err)
+    assert [word for word in words if word not in said] == []
+    assert not (tmp_path / 'run').exists()
+
+
+LAUNCHERS = {
+    'lightning': ('-m', 'link_hoi_core.train', '--devices', '2'),
+    'torchrun': (
+        *('-m', 'torch.distributed.run', '--nproc-per-node', '2', '--master-port', '0'),
+        *('-m', 'link_hoi_core.train'),
+    ),
+}
+
+
+def launch(data: Path, output: Path, launcher: str, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, *LAUNCHERS[launcher], *arguments(data, output, *more)]
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=-1, stderr=subprocess.STDOUT
+    )
+
+
+@pytest.fixture(scope='module')
+def shared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two processes that was not interrupted."""
+    output = tmp_path_factory.mktemp('runs') / 'shared'
+    run = launch(data, output, 'lightning')
+    text, _ = run.communicate(timeout=150)
+    assert run.returncode == 0, text
+    return output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize('launcher', list(LAUNCHERS))
+def test_two_processes_that_are_stopped_go_on_and_end_as_if_not(
+    data: Path, shared: Path, tmp_path: Path, launcher: str
+) -> None:
+    """Both launchers train alike; only one process writes and speaks."""
+    output = tmp_path / 'run'
+    run = launch(data, output, launcher)
+    while not (output / 'last.ckpt').is_file() and run.poll() is None:
+        time.sleep(0.001)
+    run.terminate()
+    text, _ = run.communicate(timeout=100)
+    assert run.returncode != 0, text
+    if launcher == 'lightning':  # torchrun has a status and words of its own
+        assert run.returncode == 143, text
+        assert 'SIGTERM' in sentence(text) and '--resume' in sentence(text)
+    assert not (output / 'checkpoint').exists()
+    run = launch(data, output, launcher, '--resume')
+    text, _ = run.communicate(timeout=150)
+    assert run.returncode == 0, text
+    assert weights(output) == weights(shared)
+    assert {path.name for path in output.iterdir()} == {
+        *('checkpoint', 'experiment.json', 'last.ckpt', 'best.ckpt', 'tensorboard', 'csv')
+    }
+    assert len(list(output.glob('csv/*'))) == 2  # one a start, not one a process
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize('launcher', list(LAUNCHERS))
+def test_a_failure_of_one_process_ends_all(data: Path, tmp_path: Path, launcher: str) -> None:
+    schedule = ('schedule=steps', 'drop_after=2', 'drop=1e30')
+    more = [word for value in schedule for word in ('--set', f'optimiser.{value}')]
+    run = launch(data, tmp_path / 'run', launcher, *more)
+    text, _ = run.communicate(timeout=100)
+    assert run.returncode != 0
+    assert 'train: the loss is nan' in text
+    assert torch.load(tmp_path / 'run' / 'last.ckpt', weights_only=True)['epoch'] == 1
