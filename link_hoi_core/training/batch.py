@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,13 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        targets = self.targets.to(device, non_blocking=True)
-        pictures = tuple(picture.to(device, non_blocking=True) for picture in self.pictures)
-        return Batch(self.scene.to(device), targets, pictures, self.encoded)
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in memory that a GPU copies from by itself; a `DataLoader` asks for it."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with every tensor changed."""
+        pictures = tuple(map(change, self.pictures))
+        return Batch(self.scene.map(change), change(self.targets), pictures, self.encoded)
