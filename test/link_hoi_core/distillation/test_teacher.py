@@ -142,9 +142,10 @@ def test_a_teacher_of_another_vocabulary_is_refused(small_checkpoint: Path) -> N
         Teachers([str(small_checkpoint)], 'v-coco', FULL)
 
 
-def test_a_teacher_that_needs_pixels_is_refused(seeing_checkpoint: Path) -> None:
+def test_a_teacher_that_needs_pixels_is_refused_without_them(seeing_checkpoint: Path) -> None:
     with pytest.raises(ValueError, match='seeing looks at pixels'):
         Teachers([str(seeing_checkpoint)], 'hico-det', FULL)
+    assert Teachers([str(seeing_checkpoint)], 'hico-det', FULL, pixels=True).checkpoints
 
 
 def test_a_teacher_that_is_not_there() -> None:

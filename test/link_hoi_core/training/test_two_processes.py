@@ -69,22 +69,25 @@ def detections(labels: list[int]) -> Detections:
     return Detections(boxes, scores, labels, (100, 100))
 
 
-def gradients(step: Step) -> dict[str, Tensor]:
-    return {name: value.grad for name, value in step.module.named_parameters()}
+def learn(step: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """The loss, and each parameter's gradient."""
+    loss = step(batch)
+    loss.backward()
+    gradients = {name: value.grad for name, value in step.named_parameters()}
+    return {'loss': loss.detach(), **gradients}
 
 
 def run(rank: int, folder: Path, teachers: tuple[str, ...]) -> None:
-    """One of the two processes: leave its gradients of each case."""
+    """One of the two processes: leave what it learns in each case."""
     torch.set_num_threads(1)
     distributed.init_process_group(
         'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2
     )
     for setting, chosen in (('taught', teachers), ('alone', ())):
         for number, parts in enumerate(PARTS.values()):
-            step = Step(chosen)
-            parallel = nn.parallel.DistributedDataParallel(step)  # has to live until then
-            parallel(make_batch(parts[rank])).backward()
-            torch.save(gradients(step), folder / f'{setting}-{number}-{rank}.pt')
+            step = nn.parallel.DistributedDataParallel(Step(chosen))
+            found = learn(step, make_batch(parts[rank]))
+            torch.save(found, folder / f'{setting}-{number}-{rank}.pt')
     distributed.destroy_process_group()
 
 
@@ -95,8 +98,8 @@ def teachers(seeing_checkpoint: Path) -> tuple[str, ...]:
 
 @pytest.fixture(scope='module')
 def left(teachers: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the gradients that two processes have left."""
-    folder = tmp_path_factory.mktemp('gradients')
+    """The folder with what two processes have learnt."""
+    folder = tmp_path_factory.mktemp('learnt')
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
     commands = [[sys.executable, __file__, str(rank), str(folder), *teachers] for rank in (0, 1)]
     processes = [subprocess.Popen(command, env=environment) for command in commands]
@@ -111,20 +114,22 @@ def left(teachers: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.slow
 @pytest.mark.parametrize('number', range(len(PARTS)), ids=PARTS)
 @pytest.mark.parametrize('setting', ['taught', 'alone'])
-def test_two_processes_have_the_gradients_of_one(
+def test_two_processes_have_the_loss_and_gradients_of_one(
     left: Path, teachers: tuple[str, ...], setting: str, number: int
 ) -> None:
     first, second = (
         torch.load(left / f'{setting}-{number}-{rank}.pt', weights_only=True) for rank in (0, 1)
     )
     parts = list(PARTS.values())[number]
-    whole = Step(teachers if setting == 'taught' else ())
-    whole(make_batch([*parts[0], *parts[1]])).backward()
-    expected = gradients(whole)
-    assert expected['model.head.bias'].abs().max() > 1e-3
+    step = Step(teachers if setting == 'taught' else ())
+    expected = learn(step, make_batch([*parts[0], *parts[1]]))
+    loss = (first.pop('loss') + second.pop('loss')) / 2
+    torch.testing.assert_close(loss, expected.pop('loss'), rtol=1e-12, atol=0)
+    assert expected['module.model.head.bias'].abs().max() > 1e-3
     for name, value in expected.items():
-        torch.testing.assert_close(first[name], value, rtol=1e-8, atol=1e-12, msg=name)
-        assert torch.equal(first[name], second[name])
+        found = first[f'module.{name}']
+        torch.testing.assert_close(found, value, rtol=1e-8, atol=1e-12, msg=name)
+        assert torch.equal(found, second[f'module.{name}'])
 
 
 if __name__ == '__main__':
