@@ -84,7 +84,13 @@ class LinkTraining(lightning.LightningModule):
         return Checkpoint(name, self.model, next(iter(self.backbones), None), {})
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss on the annotations, and what the teachers' add, by the weights of the levels."""
+        """The loss on the annotations, and what the teachers' add, by the weights of the levels.
+
+        What is returned is this process's part of it (`losses.average`), what is logged all of it.
+
+        Raises:
+            FloatingPointError: the loss is not finite; then in every process.
+        """
         scene = batch.scene
         valid = valid_verbs(scene, self.valid)
         features, *taught = self._maps(batch)
