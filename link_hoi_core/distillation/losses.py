@@ -123,6 +123,24 @@ def logit_distillation(
     return _total(kl_divergence(student[rows], teacher[rows], tau, counted[rows]))
 
 
+def score_distillation(student: Tensor, teacher: Tensor, counted: Tensor) -> Total:
+    """Distil the score sigmoid(Psi) of each valid verb by itself, also of pairs nobody annotated.
+
+    The softmax of `logit_distillation` says which verb is likelier than which; this also says
+    whether there is one at all. It is ours, not the paper's: the KL divergence of two Bernoulli
+    variables, summed over the verbs of a pair.
+
+    Args:
+        student, teacher: (..., V), Psi of the same pairs; no gradient reaches the teacher.
+        counted: (..., V) bool, the verbs that are valid; pairs without any are skipped.
+    """
+    ours, theirs = student[counted], teacher[counted].detach()
+    entropy = functional.binary_cross_entropy_with_logits
+    score = theirs.sigmoid()
+    loss = entropy(ours, score, reduction='sum') - entropy(theirs, score, reduction='sum')
+    return Total(loss, counted.any(dim=-1).sum().float())
+
+
 def query_distillation(
     student: Tensor, teacher: Tensor, present: Tensor, tau: float = TAU
 ) -> Total:

@@ -16,12 +16,13 @@ from link_hoi_core.distillation.losses import (
     logit_distillation,
     map_distillation,
     query_distillation,
+    score_distillation,
 )
 from link_hoi_core.model.link import LinkOutput
 from link_hoi_core.model.scene import Scene
 from link_hoi_core.model.scoring import pair_prior, prior_logit
 
-LEVELS = ('logits', 'encoder', 'latent', 'native', 'feature_map')
+LEVELS = ('logits', 'scores', 'encoder', 'latent', 'native', 'feature_map')
 
 
 class Teachers:
@@ -31,12 +32,17 @@ class Teachers:
     """
 
     def __init__(
-        self, names: Sequence[str], vocabulary: str, setting: SettingConfig, pixels: bool = False
+        self,
+        names: Sequence[str],
+        vocabulary: str,
+        setting: SettingConfig,
+        seed: int,
+        pixels: bool = False,
     ) -> None:
         """Load the checkpoints `names`.
 
         Args:
-            vocabulary, setting: of the student.
+            vocabulary, setting, seed: of the student.
             pixels: whether the student looks at pixels; only then may its teachers.
 
         Raises:
@@ -46,7 +52,7 @@ class Teachers:
         """
         self.checkpoints = [load_checkpoint(name) for name in names]
         for name, checkpoint in zip(names, self.checkpoints):
-            _check(name, checkpoint, vocabulary, setting, pixels)
+            _check(name, checkpoint, vocabulary, setting, seed, pixels)
             checkpoint.model.requires_grad_(False)
 
     def to(self, device: torch.device) -> None:
@@ -89,18 +95,23 @@ def distillation_losses(
 ) -> dict[str, Total]:
     """The loss of each of `levels` that both have, over all pairs, negatives included.
 
-    'logits' (Psi), 'encoder' (detections), 'latent' and 'native' (what pairs took from the image)
-    and 'feature_map'. Without pixels the pair queries themselves are the latent level. Each is the
-    mean over the layers, the last of one beside the last of the other.
+    'logits' and 'scores' (Psi), 'encoder' (detections), 'latent' and 'native' (what pairs took from
+    the image) and 'feature_map'. Without pixels the pair queries themselves are the latent level.
+    Each is the mean over the layers, the last of one beside the last of the other.
 
     Args:
         valid: (B, M, V) bool, the verbs that may go with each pair, False where padded.
     """
     prior = pair_prior(scene).unsqueeze(-1)
 
+    def psi(*logits: Tensor) -> list[Tensor]:
+        return [prior_logit(values, prior) for values in logits]
+
     def logits(ours: Tensor, theirs: Tensor) -> Total:
-        psi = (prior_logit(values, prior) for values in (ours, theirs))
-        return logit_distillation(*psi, valid, tau)
+        return logit_distillation(*psi(ours, theirs), valid, tau)
+
+    def scores(ours: Tensor, theirs: Tensor) -> Total:
+        return score_distillation(*psi(ours, theirs), valid)
 
     def pairs(ours: Tensor, theirs: Tensor) -> Total:
         return query_distillation(ours, theirs, scene.pair_present, tau)
@@ -115,6 +126,7 @@ def distillation_losses(
     latent = _latent if both_look else (lambda output: output.pairs)
     of_level = {
         'logits': (logits, lambda output: output.logits),
+        'scores': (scores, lambda output: output.logits),
         'encoder': (detections, lambda output: output.detections),
         'latent': (pairs, latent),
         'native': (pairs, _native),
@@ -145,7 +157,12 @@ def _map(output: LinkOutput) -> list[Tensor]:
 
 
 def _check(
-    name: str, teacher: Checkpoint, vocabulary: str, setting: SettingConfig, pixels: bool
+    name: str,
+    teacher: Checkpoint,
+    vocabulary: str,
+    setting: SettingConfig,
+    seed: int,
+    pixels: bool,
 ) -> None:
     """Raise a ValueError where a model cannot, or must not, teach a student."""
     config = teacher.model.config
@@ -160,4 +177,10 @@ def _check(
         raise ValueError(
             f'teacher {name} was trained in another setting ({taught}) than its student '
             f'({setting}), and would tell it what it must not see'
+        )
+    drawn_by = teacher.config.get('seed')
+    if setting.shots is not None and drawn_by != seed:
+        raise ValueError(
+            f'teacher {name} was trained with seed {drawn_by}, its student with {seed}: it saw '
+            f'other shots, and would tell of them'
         )

@@ -106,13 +106,17 @@ class DistillationConfig:
 
     Attributes:
         teachers: checkpoints; none = no distillation. Of several, the mean loss counts.
+        annotations: weight of the loss on the annotations, where there are teachers.
         logits, encoder, latent, native, feature_map: weight of each level (LINK A.4), see
             `distillation.teacher.distillation_losses`.
+        scores: weight of a level of ours, each verb's own score.
         tau: temperature of teachers and student.
     """
 
     teachers: tuple[str, ...] = ()
+    annotations: float = 1.0
     logits: float = 1.0
+    scores: float = 0.0
     encoder: float = 0.5
     latent: float = 1.0
     native: float = 1.0
@@ -120,10 +124,9 @@ class DistillationConfig:
     tau: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ('logits', 'encoder', 'latent', 'native', 'feature_map'):
-            if not 0 <= getattr(self, name) < math.inf:
-                found = getattr(self, name)
-                raise ValueError(f'distillation.{name} is {found}, expected a weight, 0 or more')
+        for name, value in vars(self).items():
+            if name not in ('teachers', 'tau') and not 0 <= value < math.inf:
+                raise ValueError(f'distillation.{name} is {value}, expected a weight, 0 or more')
         if not 0 < self.tau < math.inf:
             raise ValueError(f'distillation.tau is {self.tau}, expected a temperature above 0')
 

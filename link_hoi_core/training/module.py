@@ -71,12 +71,13 @@ class LinkTraining(lightning.LightningModule):
             experiment.distillation.teachers,
             experiment.model.vocabulary,
             experiment.setting,
+            experiment.seed,
             pixels=backbone is not None,
         )
         models = [Checkpoint('student', self.model, backbone, {}), *self.teachers.checkpoints]
         self.backbones, self._looks_through = distinct_backbones(models)
-        weights = ((level, getattr(experiment.distillation, level)) for level in LEVELS)
-        self._weights = {level: weight for level, weight in weights if weight > 0}
+        weights = {level: getattr(experiment.distillation, level) for level in LEVELS}
+        self._levels = {level: weight for level, weight in weights.items() if weight > 0}
         self._check_adapter()
 
     def checkpoint(self, name: str) -> Checkpoint:
@@ -98,7 +99,7 @@ class LinkTraining(lightning.LightningModule):
         totals = {ANNOTATED: self._annotated_loss(output, batch, valid)}
         if self.teachers.checkpoints:
             tau = self.experiment.distillation.tau
-            totals |= self.teachers.losses(output, scene, taught, valid, self._weights, tau)
+            totals |= self.teachers.losses(output, scene, taught, valid, self._levels, tau)
         own, whole = average(totals)
         loss = self._weighted(whole)
         if not torch.isfinite(loss):  # of all processes, so that all of them stop
@@ -181,13 +182,16 @@ class LinkTraining(lightning.LightningModule):
         )
 
     def _weighted(self, losses: dict[str, Tensor]) -> Tensor:
-        """The sum of the losses by their weights."""
-        return sum(self._weights.get(name, 1) * loss for name, loss in losses.items())
+        """The sum of the losses by their weights; without teachers there is but one."""
+        if not self.teachers.checkpoints:
+            return losses[ANNOTATED]
+        weights = {ANNOTATED: self.experiment.distillation.annotations, **self._levels}
+        return sum(weights[name] * loss for name, loss in losses.items())
 
     def _check_adapter(self) -> None:
         """Raise a ValueError where maps would be distilled into one that nothing can change."""
         maps_taught = any(place is not None for place in self._looks_through[1:])
-        if maps_taught and 'feature_map' in self._weights and self.model.adapter is None:
+        if maps_taught and 'feature_map' in self._levels and self.model.adapter is None:
             raise ValueError(
                 "a student without an adapter cannot learn its teachers' feature maps: set "
                 'model.adapter to a width, or distillation.feature_map to 0'

@@ -15,6 +15,7 @@ from link_hoi_core.distillation.losses import (
     logit_distillation,
     map_distillation,
     query_distillation,
+    score_distillation,
 )
 
 
@@ -172,6 +173,29 @@ def test_verbs_that_are_not_valid_have_no_part() -> None:
     assert mean_of(logit_distillation(student, teacher, counted)).item() == loss.item()
 
 
+@pytest.mark.parametrize('pairs', [0, 1, 40])
+def test_score_distillation_equals_the_loop(pairs: int) -> None:
+    student, teacher = draw(pairs, 9), draw(pairs, 9, seed=1)
+    counted = draw(pairs, 9, seed=2) > 1
+    counted[:1, :3] = True
+    counted[1:2] = False  # of a pair that goes with no verb
+    expected = []
+    for s, t, mask in zip(student, teacher, counted):
+        coins = [(1 / (1 + math.exp(-a)), 1 / (1 + math.exp(-b))) for a, b in zip(s[mask], t[mask])]
+        terms = [p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q)) for q, p in coins]
+        expected += [sum(terms)] if coins else []
+    found = mean_of(score_distillation(student, teacher, counted))
+    assert found.item() == pytest.approx(mean(expected), rel=1e-9)
+
+
+def test_scores_tell_a_shift_that_the_softmax_does_not_see() -> None:
+    """Of a pair of whose verbs the teacher thinks none, and the student all."""
+    student, teacher = draw(1, 5) + 6, draw(1, 5) - 6
+    counted = torch.ones(1, 5, dtype=torch.bool)
+    assert mean_of(logit_distillation(student, teacher, counted)).item() == pytest.approx(0)
+    assert mean_of(score_distillation(student, teacher, counted)).item() > 10
+
+
 @pytest.mark.parametrize('tokens', [0, 1, 30])
 @pytest.mark.parametrize('width', [8, 12, 5])
 def test_query_distillation_equals_the_loop(tokens: int, width: int) -> None:
@@ -209,6 +233,7 @@ def test_an_identical_teacher_has_nothing_to_teach() -> None:
     queries, features = draw(2, 3, 8), draw(2, 8, 3, 3)
     counted = torch.ones(2, 3, 8, dtype=torch.bool)
     assert mean_of(logit_distillation(queries, queries.clone(), counted)).item() == 0
+    assert mean_of(score_distillation(queries, queries.clone(), counted)).item() == 0
     assert mean_of(query_distillation(queries, queries.clone(), counted[..., 0])).item() == 0
     assert mean_of(map_distillation(features, features.clone())).item() == 0
 
@@ -217,6 +242,7 @@ def test_gradients_reach_the_student_only() -> None:
     everything = torch.ones(2, 3, 8, dtype=torch.bool)
     for loss, shape in (
         (lambda s, t: logit_distillation(s, t, everything), (2, 3, 8)),
+        (lambda s, t: score_distillation(s, t, everything), (2, 3, 8)),
         (lambda s, t: query_distillation(s, t, everything[..., 0]), (2, 3, 8)),
         (map_distillation, (2, 8, 3, 3)),
     ):

@@ -163,7 +163,7 @@ def taught(module, small_checkpoint: Path) -> Callable[..., LinkTraining]:
 @pytest.mark.filterwarnings('ignore:You are trying to `self.log')
 def test_a_student_adds_its_teachers_losses_by_their_weights(module, batch, taught) -> None:
     scene = batch.scene
-    weights = {'logits': 2.0, 'encoder': 3.0, 'latent': 5.0}
+    weights = {'logits': 2.0, 'scores': 7.0, 'encoder': 3.0, 'latent': 5.0}
     student = taught(**weights)
     valid = valid_verbs(scene, student.valid)
     totals = student.teachers.losses(student.model(scene), scene, [None], valid)
@@ -173,6 +173,9 @@ def test_a_student_adds_its_teachers_losses_by_their_weights(module, batch, taug
     assert student.training_step(batch, 0).item() == pytest.approx(expected.item(), rel=1e-6)
     alone = taught(logits=0.0, encoder=0.0, latent=0.0)
     assert alone.training_step(batch, 0).item() == module.training_step(batch, 0).item()
+    deaf = taught(annotations=0.0, **weights)
+    expected = expected - module.training_step(batch, 0)
+    assert deaf.training_step(batch, 0).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.filterwarnings('ignore:You are trying to `self.log')
