@@ -15,6 +15,7 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
+from lightning import Callback
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
@@ -55,7 +56,7 @@ def train(
 
     Args:
         device: 'auto', 'cpu', 'cuda' or 'cuda:1'.
-        devices, nodes: so many devices of each of so many machines; `torchrun` knows better.
+        devices, nodes: so many devices of each of so many machines; torchrun says so itself.
 
     Raises:
         ValueError, OSError: the data or the folder is not usable.
@@ -64,19 +65,7 @@ def train(
     """
     trainer = _trainer(experiment, output, device, devices, nodes)
     with _first_rank_first(trainer):
-        if trainer.is_global_zero:
-            check_folder(output, experiment, resume)
-        where = trainer.strategy.root_device
-        data = load_training_data(experiment, output, str(where))
-        lightning.seed_everything(experiment.seed)
-        module = LinkTraining(experiment, data.train, data.folder)
-        settings, backbones = (experiment.data, experiment.augmentation), module.backbones
-        pictures = open_pictures(*settings, data.folder, data.train, backbones, where)
-        batches = _training_batches(experiment, data, pictures, trainer)
-        if trainer.is_global_zero:
-            record(output, experiment)
-    if resume:  # for processes that prepare batches before the epoch begins
-        batches.batch_sampler.set_epoch(read_state(output / LAST)['epoch'] + 1)
+        data, module, batches = _prepare(experiment, output, resume, trainer)
     start = time.monotonic()
     if trainer.strategy.launcher is not None:  # a failed rank 0 leaves none that waits for it
         atexit.register(trainer.strategy.launcher.kill, signal.SIGKILL)
@@ -91,28 +80,41 @@ def train(
         # Not what `fit` leaves: a run resumed after its last epoch has nothing left to average.
         module.load_state_dict(read_state(output / LAST)['state_dict'])
         parameters = sum(parameter.numel() for parameter in module.model.parameters())
-        cost = Cost(parameters, time.monotonic() - start, where, resume)
+        took = time.monotonic() - start
+        cost = Cost(parameters, took, trainer.strategy.root_device, resume)
         finish(experiment, output, module, data, cost)
+
+
+def _prepare(
+    experiment: Experiment, output: Path, resume: bool, trainer: lightning.Trainer
+) -> tuple[TrainingData, LinkTraining, DataLoader]:
+    """What is trained on, what is trained, and this process's batches."""
+    if trainer.is_global_zero:
+        check_folder(output, experiment, resume)
+    device = trainer.strategy.root_device
+    data = load_training_data(experiment, output, str(device))
+    lightning.seed_everything(experiment.seed)
+    module = LinkTraining(experiment, data.train, data.folder)
+    sources = (experiment.data, experiment.augmentation, data.folder, data.train)
+    pictures = open_pictures(*sources, module.backbones, device)
+    batches = _training_batches(experiment, data, pictures, trainer)
+    if resume:  # for workers that prepare batches before the epoch begins
+        batches.batch_sampler.set_epoch(read_state(output / LAST)['epoch'] + 1)
+    if trainer.is_global_zero:
+        record(output, experiment)
+    return data, module, batches
 
 
 def _trainer(
     experiment: Experiment, output: Path, device: str, devices: int, nodes: int
 ) -> lightning.Trainer:
     settings, where = experiment.optimiser, pick_device(device)
-    one = ':' in device
+    one = where.type != 'cpu' and ':' in device
     if one and devices * nodes > 1:
         raise ValueError(f'--device {device} is one device, but {devices * nodes} are asked for')
     if TorchElasticEnvironment.detect():
         devices = int(os.environ['LOCAL_WORLD_SIZE'])
         nodes = int(os.environ['WORLD_SIZE']) // devices
-    headline = HEADLINES[load_vocabulary(experiment.model.vocabulary).id]
-    average = [EMAWeightAveraging(decay=settings.average)] if settings.average else []
-    # The last one after the best one, so that a resumed run knows how good the best one is.
-    best = ModelCheckpoint(
-        output, Path(BEST).stem, headline, mode='max', enable_version_counter=False
-    )
-    last = ModelCheckpoint(output, Path(LAST).stem, enable_version_counter=False)
-    others = [EpochOrder(), WaitShare(), StopOnSignal(), LearningRateMonitor(), RichProgressBar()]
     try:
         return lightning.Trainer(
             accelerator={'cpu': 'cpu', 'cuda': 'gpu', 'mps': 'mps'}[where.type],
@@ -121,7 +123,7 @@ def _trainer(
             precision=PRECISIONS[pick_precision(settings.precision)],
             max_epochs=settings.epochs,
             gradient_clip_val=settings.clip_norm,
-            callbacks=[*average, *others, best, last],
+            callbacks=_callbacks(experiment, output),
             logger=[TensorBoardLogger(output, name='tensorboard'), CSVLogger(output, name='csv')],
             plugins=[WholeFiles()],
             num_sanity_val_steps=0,
@@ -130,6 +132,25 @@ def _trainer(
         )
     except MisconfigurationException as error:
         raise ValueError(' '.join(str(error).split())) from error
+
+
+def _callbacks(experiment: Experiment, output: Path) -> list[Callback]:
+    """What happens besides the steps, in this order; states are saved last."""
+    headline = HEADLINES[load_vocabulary(experiment.model.vocabulary).id]
+    decay = experiment.optimiser.average
+    return [
+        *([EMAWeightAveraging(decay=decay)] if decay else []),
+        EpochOrder(),
+        WaitShare(),
+        StopOnSignal(),
+        LearningRateMonitor(),
+        RichProgressBar(),
+        ModelCheckpoint(
+            output, Path(BEST).stem, headline, mode='max', enable_version_counter=False
+        ),
+        # After the best one, so that a resumed run knows how good that is.
+        ModelCheckpoint(output, Path(LAST).stem, enable_version_counter=False),
+    ]
 
 
 @contextmanager

@@ -39,8 +39,8 @@ class WholeFiles(TorchCheckpointIO):
         try:
             write_whole(path, content.getbuffer())
         except OSError as error:
-            kept = 'the former one is still whole' if path.exists() else 'there is no former one'
-            raise OSError(f'{path} cannot be saved ({error.strerror}); {kept}') from error
+            former = 'the former one is still whole' if path.exists() else 'there is no former one'
+            raise OSError(f'{path} cannot be saved ({error.strerror}); {former}') from error
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -84,8 +84,13 @@ def check_folder(output: Path, experiment: Experiment, resume: bool) -> None:
 
 
 def record(output: Path, experiment: Experiment) -> None:
-    """Keep the resolved configuration, which a resumed run must have too."""
+    """Keep the resolved configuration, which a resumed run must have too.
+
+    What a killed run left half written goes.
+    """
     output.mkdir(parents=True, exist_ok=True)
+    for leftover in output.glob('*.ckpt.*.partial'):
+        leftover.unlink()
     write_json(output / CONFIGURATION, to_dict(experiment), indent=2)
 
 

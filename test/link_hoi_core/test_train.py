@@ -255,6 +255,7 @@ def test_a_student_learns_from_its_teacher(data: Path, trained: Path, student: P
     assert state['state_dict'].keys() == plain['state_dict'].keys()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_a_killed_student_that_is_resumed_ends_with_the_same_weights(
     data: Path, trained: Path, student: Path, tmp_path: Path

@@ -186,15 +186,16 @@ def test_resuming_with_another_configuration_says_what_differs(
     assert 'optimiser' not in said
 
 
-def test_a_run_of_a_version_with_fewer_keys_is_resumed(
+def test_a_killed_run_of_a_version_with_fewer_keys_is_resumed(
     data: Path, straight: Path, stopped: Path, tmp_path: Path
 ) -> None:
     output = Path(shutil.copytree(stopped, tmp_path / 'run'))
     begun = json.loads((output / 'experiment.json').read_text())
     del begun['augmentation'], begun['data']['workers'], begun['optimiser']['precision']
     (output / 'experiment.json').write_text(json.dumps(begun))
+    (output / 'last.ckpt.123.partial').write_bytes(b'killed while writing')
     assert main(arguments(data, output, '--resume')) == 0
-    assert weights(output) == weights(straight)
+    assert weights(output) == weights(straight) and not list(output.glob('*.partial'))
 
 
 @pytest.mark.parametrize('setting', ['average=0', 'precision=bf16'])
@@ -213,7 +214,7 @@ def test_weights_that_are_not_averaged_and_other_precisions(
     [
         (('--set', 'optimiser.precision=fp8'), ['fp8', 'fp32, bf16, fp16']),
         (('--devices', '0'), ['devices', '0']),
-        (('--device', 'cpu:0', '--devices', '2'), ['cpu:0', '2']),
+        (('--device', 'cuda:99'), ['cuda:99']),
     ],
 )
 def test_bad_hardware_is_one_sentence(
@@ -232,7 +233,7 @@ def test_bad_hardware_is_one_sentence(
 LAUNCHERS = {
     'lightning': ('-m', 'link_hoi_core.train', '--devices', '2'),
     'torchrun': (
-        *('-m', 'torch.distributed.run', '--nproc-per-node', '2', '--master-port', '0'),
+        *('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2'),
         *('-m', 'link_hoi_core.train'),
     ),
 }
@@ -278,9 +279,7 @@ def test_two_processes_that_are_stopped_go_on_and_end_as_if_not(
     text, _ = run.communicate(timeout=150)
     assert run.returncode == 0, text
     assert weights(output) == weights(shared)
-    assert {path.name for path in output.iterdir()} == {
-        *('checkpoint', 'experiment.json', 'last.ckpt', 'best.ckpt', 'tensorboard', 'csv')
-    }
+    assert {path.name for path in output.iterdir()} == {path.name for path in shared.iterdir()}
     assert len(list(output.glob('csv/*'))) == 2  # one a start, not one a process
 
 
