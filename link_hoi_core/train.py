@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         require('lightning', "pip install 'lightning>=2.6' rich tensorboard", 'training')
         return _run(options)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        _say(str(error))
+        # One of a process that prepares batches has that one's traceback before it.
+        _say(str(error).strip().rpartition('\n')[2])
         return 2
     except KeyboardInterrupt:
         _say('SIGINT came while no step was running')

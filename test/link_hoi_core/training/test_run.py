@@ -62,20 +62,26 @@ def sentence(text: str) -> str:
     return said
 
 
-def interrupted(data: Path, output: Path, number: int, *more: str) -> int:
-    """The command's status when the signal comes after the first epoch."""
+def disturbed(data: Path, output: Path, disturb: Callable[[], object], *more: str) -> int:
+    """The command's status when something happens after the first epoch."""
 
-    def send() -> None:
+    def wait() -> None:
         deadline = time.monotonic() + 60
         while not (output / 'last.ckpt').is_file() and time.monotonic() < deadline:
             time.sleep(0.001)
-        os.kill(os.getpid(), number)
+        disturb()
 
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    sender = threading.Thread(target=send)
-    sender.start()
+    waiting = threading.Thread(target=wait)
+    waiting.start()
     status = main(arguments(data, output, *more))
-    sender.join()
+    waiting.join()
+    return status
+
+
+def interrupted(data: Path, output: Path, number: int, *more: str) -> int:
+    """The command's status when the signal comes after the first epoch."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    status = disturbed(data, output, lambda: os.kill(os.getpid(), number), *more)
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
     return status
 
@@ -173,6 +179,23 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_state(
     assert state['epoch'] == 1
     assert all(values.isfinite().all() for values in state['current_model_state'].values())
     assert not (tmp_path / 'run' / 'checkpoint').exists()
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_picture_that_vanishes_while_training_is_named(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], workers: int
+) -> None:
+    pytest.importorskip('timm')
+    image = pytest.importorskip('PIL.Image')
+    for name in json.loads((data / 'train.json').read_text())['filenames']:
+        image.new('RGB', (640, 480)).save(tmp_path / name)
+    lost = tmp_path / 'generated_00000039.jpg'  # is not among the test images
+    backbone = "{name: 'timm:test_vit.r160_in1k', weights: random, image_size: 64, text: minilm}"
+    values = (f'model.backbone={backbone}', f'data.images=[{tmp_path}]', f'data.workers={workers}')
+    more = [word for value in values for word in ('--set', value)]
+    assert disturbed(data, tmp_path / 'run', lost.unlink, *more) == 2
+    said = sentence(capfd.readouterr().err)
+    assert lost.name in said and str(tmp_path) in said and 'Traceback' not in said
 
 
 def test_resuming_with_another_configuration_says_what_differs(
