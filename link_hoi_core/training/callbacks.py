@@ -36,6 +36,7 @@ class StopOnSignal(Callback):
 
     def __init__(self) -> None:
         self.number = 0
+        self._former: dict[int, object] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen in place of Lightning, which leaves Python's own handler of SIGINT."""
@@ -69,7 +70,7 @@ class StopOnSignal(Callback):
             raise Interrupted(number, trainer.is_global_zero)
 
     def _listen_no_more(self) -> None:
-        for number, former in getattr(self, '_former', {}).items():
+        for number, former in self._former.items():
             signal.signal(number, former)
 
 
