@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.hico_det import ground_truth_detections
@@ -37,9 +38,10 @@ def predict_ground_truth_boxes(
         for start in range(0, len(with_boxes), most):
             batch = with_boxes[start : start + most]
             detections = [ground_truth_detections(images[index]) for index in batch]
-            pictures = folder and [folder.read(images[index].file_name) for index in batch]
+            pictures = folder and list(pool.map(folder.read, (images[i].file_name for i in batch)))
             found = predictor.predict_batch(detections, pictures)
             for index, boxes, interactions in zip(batch, detections, found):
                 yield predicted_pairs(index, boxes, interactions, predictor.vocabulary)
 
-    return ScoredPairs.concatenate(batches())
+    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
+        return ScoredPairs.concatenate(batches())
