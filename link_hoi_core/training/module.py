@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor
 
-from link_hoi_core.backbones import Backbone, BackboneConfig, fingerprint
+from link_hoi_core.backbones import Backbone, fingerprint
 from link_hoi_core.checkpoint import Checkpoint, build_model
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.image_folder import ImageFolder
@@ -74,11 +76,19 @@ class LinkTraining(lightning.LightningModule):
             experiment.seed,
             pixels=backbone is not None,
         )
-        models = [Checkpoint('student', self.model, backbone, {}), *self.teachers.checkpoints]
-        self.backbones, self._looks_through = distinct_backbones(models)
+        taught_through = [teacher.backbone for teacher in self.teachers.checkpoints]
+        self.backbones, self._looks_through = distinct_backbones([backbone, *taught_through])
+        # A teacher's own copy of a backbone that another model has too is large.
+        self.teachers.checkpoints = [
+            replace(teacher, backbone=None) for teacher in self.teachers.checkpoints
+        ]
         weights = {level: getattr(experiment.distillation, level) for level in LEVELS}
         self._levels = {level: weight for level, weight in weights.items() if weight > 0}
         self._check_adapter()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has, as the averaged model is one: all but what is frozen, which is large."""
+        return super().__getstate__() | {'backbones': [], 'teachers': None}
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The model as it is now, with its backbone."""
@@ -199,27 +209,28 @@ class LinkTraining(lightning.LightningModule):
 
 
 def distinct_backbones(
-    models: Sequence[Checkpoint],
+    of_models: Sequence[Backbone | None],
 ) -> tuple[list[Backbone], list[int | None]]:
     """The backbones of several models, each of those that give the same maps only once.
 
+    Args:
+        of_models: a model's backbone each; None for one without pixels.
+
     Returns:
-        the backbones, and which of them each model looks through; None for one without pixels.
+        the backbones, and which of them each model looks through.
     """
     found: dict[tuple, Backbone] = {}
-    keys = [_identity(item.model.config.backbone, item.backbone) for item in models]
-    for key, item in zip(keys, models):
-        if key is not None:
-            found.setdefault(key, item.backbone)
+    keys = [backbone and _identity(backbone) for backbone in of_models]
+    for key, backbone in zip(keys, of_models):
+        if backbone is not None:
+            found.setdefault(key, backbone)
     order = list(found)
     return list(found.values()), [None if key is None else order.index(key) for key in keys]
 
 
-def _identity(config: BackboneConfig, backbone: Backbone | None) -> tuple | None:
+def _identity(backbone: Backbone) -> tuple:
     """What a backbone's maps depend on; where its weights come from does not matter."""
-    if backbone is None:
-        return None
-    return backbone.name, config.feature_space, backbone.input, fingerprint(backbone)
+    return backbone.name, backbone.feature_space, backbone.input, fingerprint(backbone)
 
 
 def rareness(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -112,6 +113,17 @@ def test_teachers_and_backbones_are_no_part_of_the_state(
     expected = {f'model.{name}' for name in module.model.state_dict()}
     assert module.state_dict().keys() == expected
     assert {name for name, _ in module.named_parameters()} <= expected
+
+
+def test_a_copy_for_the_average_holds_weights_and_nothing_frozen(
+    student: Callable[..., LinkTraining],
+) -> None:
+    module = student('same', 'wider')
+    copied = copy.deepcopy(module)
+    assert copied.backbones == [] and copied.teachers is None
+    assert copied.state_dict().keys() == module.state_dict().keys()
+    assert len(module.backbones) == 2  # the module itself has lost nothing
+    module.training_step(make_batch(module), 0)
 
 
 def test_models_that_look_through_one_backbone_run_it_once(
