@@ -109,12 +109,12 @@ def _trainer(
     experiment: Experiment, output: Path, device: str, devices: int, nodes: int
 ) -> lightning.Trainer:
     settings, where = experiment.optimiser, pick_device(device)
-    one = where.type != 'cpu' and ':' in device
-    if one and devices * nodes > 1:
-        raise ValueError(f'--device {device} is one device, but {devices * nodes} are asked for')
     if TorchElasticEnvironment.detect():
         devices = int(os.environ['LOCAL_WORLD_SIZE'])
         nodes = int(os.environ['WORLD_SIZE']) // devices
+    one = where.type != 'cpu' and ':' in device
+    if one and devices * nodes > 1:
+        raise ValueError(f'--device {device} is one device, but {devices * nodes} are asked for')
     try:
         return lightning.Trainer(
             accelerator={'cpu': 'cpu', 'cuda': 'gpu', 'mps': 'mps'}[where.type],
@@ -123,7 +123,7 @@ def _trainer(
             precision=PRECISIONS[pick_precision(settings.precision)],
             max_epochs=settings.epochs,
             gradient_clip_val=settings.clip_norm,
-            callbacks=_callbacks(experiment, output),
+            callbacks=_callbacks(experiment, output, where.type),
             logger=[TensorBoardLogger(output, name='tensorboard'), CSVLogger(output, name='csv')],
             plugins=[WholeFiles()],
             num_sanity_val_steps=0,
@@ -134,12 +134,13 @@ def _trainer(
         raise ValueError(' '.join(str(error).split())) from error
 
 
-def _callbacks(experiment: Experiment, output: Path) -> list[Callback]:
+def _callbacks(experiment: Experiment, output: Path, device: str) -> list[Callback]:
     """What happens besides the steps, in this order; states are saved last."""
     headline = HEADLINES[load_vocabulary(experiment.model.vocabulary).id]
     decay = experiment.optimiser.average
     return [
-        *([EMAWeightAveraging(decay=decay)] if decay else []),
+        # By itself it would stay on the CPU, where the module is when it is copied.
+        *([EMAWeightAveraging(device, decay=decay)] if decay else []),
         EpochOrder(),
         WaitShare(),
         StopOnSignal(),
