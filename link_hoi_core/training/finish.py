@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +34,8 @@ def finish(
         ValueError, OSError: a picture cannot be read, or a weight not be written.
     """
     # In the precision of a checkpoint, so that what is evaluated is what it holds.
-    model = module.model.cpu().half().float().eval()
-    trained = replace(module.checkpoint('trained'), model=model)
+    module.model.cpu().half().float().eval()
+    trained = module.checkpoint('trained')
     predictor = HoiPredictor(trained, select=False, device=str(cost.device))
     predictions = predict_ground_truth_boxes(predictor, data.test, data.folder)
     figures = benchmark_figures(
@@ -47,7 +46,7 @@ def finish(
         f1 = _f1(predictor, data, predictions)
         config |= {'f1_threshold': f1.threshold}
     text = card(experiment, module.teachers.checkpoints, figures, f1, cost)
-    save_checkpoint(output / 'checkpoint', model, trained.backbone, config, text)
+    save_checkpoint(output / 'checkpoint', trained.model, trained.backbone, config, text)
     write_json(output / FIGURES, figures | _named(f1), indent=2)
 
 
