@@ -15,7 +15,7 @@ class DataConfig:
     """Where annotations, images and boxes are, and how they are cut into batches.
 
     Attributes:
-        root: folder that the other paths begin at.
+        root: folder that the other paths begin at, but not `cache`.
         train, test: annotation files of the model's vocabulary (.json or .json.gz).
         images: folders that an image is looked for in, one after the other; none without pixels.
         sizes: COCO's `instances_*2014.json`, which say how large V-COCO's images are; without them

@@ -107,7 +107,7 @@ def open_pictures(
         return None
     if folder is None:
         raise ValueError(
-            f'data.images is empty, but {backbones[0].name} needs pixels: expected folders'
+            f'data.images names no folder of images, but {backbones[0].name} needs pixels'
         )
     if data.cache is None:
         return LivePictures(folder, [backbone.input for backbone in backbones])

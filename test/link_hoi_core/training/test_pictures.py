@@ -97,7 +97,7 @@ def test_without_backbone_there_are_no_pictures(images: Path) -> None:
 
 
 def test_pixels_need_a_folder(backbone: Backbone) -> None:
-    with pytest.raises(ValueError, match='data.images is empty, but timm:test_vit'):
+    with pytest.raises(ValueError, match='names no folder of images, but timm:test_vit'):
         open_pictures(DataConfig(), CHANGE, None, [], [backbone], 'cpu')
 
 
