@@ -126,7 +126,7 @@ def test_models_with_pixels_have_all_levels(seeing_checkpoint: Path) -> None:
 
 
 def test_several_teachers_teach_their_mean(
-    make_model: Callable[..., Link], small_checkpoint: Path, tmp_path: Path
+    make_model: Callable[..., Link], small_checkpoint: Path
 ) -> None:
     scene = SCENES['many, padded']
     valid = valid_verbs(scene, VALID)
@@ -134,7 +134,7 @@ def test_several_teachers_teach_their_mean(
     names = (str(small_checkpoint), 'boxes')
 
     def taught_by(*names: str) -> dict[str, float]:
-        teachers = Teachers(names, 'hico-det', FULL, SEED, SEED)
+        teachers = Teachers(names, 'hico-det', FULL, SEED)
         return means(teachers.losses(student, scene, [None] * len(names), valid))
 
     found, *apart = taught_by(*names), *map(taught_by, names)
