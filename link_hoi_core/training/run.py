@@ -38,7 +38,15 @@ from link_hoi_core.training.finish import finish
 from link_hoi_core.training.module import LinkTraining
 from link_hoi_core.training.pictures import Pictures, open_pictures
 from link_hoi_core.training.sampler import PairBudgetSampler
-from link_hoi_core.training.state import BEST, LAST, WholeFiles, check_folder, read_state, record
+from link_hoi_core.training.state import (
+    BEST,
+    LAST,
+    WholeFiles,
+    check_folder,
+    check_steps,
+    read_state,
+    record,
+)
 from link_hoi_core.vocabulary import load_vocabulary
 
 PRECISIONS = {torch.float32: '32-true', torch.bfloat16: 'bf16-mixed', torch.float16: '16-mixed'}
@@ -98,8 +106,11 @@ def _prepare(
     sources = (experiment.data, experiment.augmentation, data.folder, data.train)
     pictures = open_pictures(*sources, module.backbones, device)
     batches = _training_batches(experiment, data, pictures, trainer)
-    if resume:  # for workers that prepare batches before the epoch begins
-        batches.batch_sampler.set_epoch(read_state(output / LAST)['epoch'] + 1)
+    if resume:
+        state = read_state(output / LAST)
+        check_steps(output, state, len(batches))
+        # For workers that prepare batches before the epoch begins.
+        batches.batch_sampler.set_epoch(state['epoch'] + 1)
     if trainer.is_global_zero:
         record(output, experiment)
     return data, module, batches

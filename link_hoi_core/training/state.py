@@ -83,6 +83,20 @@ def check_folder(output: Path, experiment: Experiment, resume: bool) -> None:
         raise ValueError(f'{output} was begun with another configuration: {"; ".join(changed)}')
 
 
+def check_steps(output: Path, state: dict[str, Any], steps: int) -> None:
+    """Refuse to resume where an epoch has other `steps` than before, as with more devices.
+
+    Raises:
+        ValueError: it has.
+    """
+    before = state['global_step'] // (state['epoch'] + 1)
+    if before != steps:
+        raise ValueError(
+            f'{output} was begun with {before} steps an epoch, now there are {steps}: expected as '
+            f'many devices, and the same images'
+        )
+
+
 def record(output: Path, experiment: Experiment) -> None:
     """Keep the resolved configuration, which a resumed run must have too.
 

@@ -209,6 +209,14 @@ def test_resuming_with_another_configuration_says_what_differs(
     assert 'optimiser' not in said
 
 
+def test_resuming_on_more_devices_is_refused(
+    data: Path, stopped: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(data, stopped, '--resume', '--devices', '2')) == 2
+    said = sentence(capfd.readouterr().err)
+    assert 'was begun with 8 steps an epoch, now there are 4' in said and 'devices' in said
+
+
 def test_a_killed_run_of_a_version_with_fewer_keys_is_resumed(
     data: Path, straight: Path, stopped: Path, tmp_path: Path
 ) -> None:
