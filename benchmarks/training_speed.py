@@ -133,6 +133,7 @@ def _loader(
         drop_last=True,
         num_workers=experiment.data.workers,
         collate_fn=examples.collate,
+        pin_memory=torch.cuda.is_available(),
         persistent_workers=experiment.data.workers > 0,
     )
 
