@@ -1,4 +1,4 @@
-"""A small untrained model, saved as a checkpoint, and a small data set in HICO-DET's schema."""
+"""Small things to test with: an untrained model, checkpoints, a data set, a run trained on it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_runs import arguments
 
 from link_hoi_core.backbones.backbone import BackboneConfig
 from link_hoi_core.checkpoint import Checkpoint, build_model, save_checkpoint
 from link_hoi_core.configuration import to_dict
 from link_hoi_core.model.link import Link, LinkConfig
 from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.train import main
 from link_hoi_core.vocabulary import load_vocabulary
 
 WIDTH, HEIGHT = 640, 480
@@ -87,6 +89,30 @@ def write_annotations() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory: pytest.TempPathFactory, write_annotations: Callable[..., Path]) -> Path:
+    """Forty training images, twenty test images, and a configuration that takes seconds."""
+    folder = tmp_path_factory.mktemp('data')
+    write_annotations(folder / 'train.json', 40, seed=0)
+    write_annotations(folder / 'test.json', 20, seed=1)
+    write_annotations(folder / 'no_pairs.json', 10, with_pairs=False)
+    (folder / 'tiny.yaml').write_text(f"""
+model: {{width: 32, encoder_layers: 1, decoder_layers: 1}}
+data: {{root: {json.dumps(str(folder))}, train: train.json, test: test.json, most_images: 4}}
+optimiser: {{epochs: 6, learning_rate: 3e-3, clip_norm: 1.0, average: 0.8}}
+seed: 7
+""")
+    return folder
+
+
+@pytest.fixture(scope='session')
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was not interrupted."""
+    output = tmp_path_factory.mktemp('runs') / 'straight'
+    assert main(arguments(data, output)) == 0
+    return output
 
 
 def _pairs(random: np.random.Generator, some: bool) -> dict[str, list]:

@@ -9,11 +9,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from tiny_runs import arguments, weights
 
 from link_hoi_core.checkpoint import load_checkpoint
 from link_hoi_core.configuration import load_configuration
@@ -26,43 +26,11 @@ pytest.importorskip('lightning')
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory, write_annotations: Callable[..., Path]) -> Path:
-    """Forty training images, twenty test images, and a configuration that takes seconds."""
-    folder = tmp_path_factory.mktemp('data')
-    write_annotations(folder / 'train.json', 40, seed=0)
-    write_annotations(folder / 'test.json', 20, seed=1)
-    write_annotations(folder / 'no_pairs.json', 10, with_pairs=False)
-    (folder / 'tiny.yaml').write_text(f"""
-model: {{width: 32, encoder_layers: 1, decoder_layers: 1}}
-data: {{root: {json.dumps(str(folder))}, train: train.json, test: test.json, most_images: 4}}
-optimiser: {{epochs: 8, learning_rate: 3e-3, clip_norm: 1.0, average: 0.8}}
-seed: 7
-""")
-    return folder
-
-
-def arguments(data: Path, output: Path, *more: str) -> list[str]:
-    return ['--config', f'{data}/tiny.yaml', '--device', 'cpu', '--output', str(output), *more]
-
-
-@pytest.fixture(scope='module')
-def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that was not interrupted."""
-    output = tmp_path_factory.mktemp('runs') / 'straight'
-    assert main(arguments(data, output)) == 0
-    return output
-
-
-def weights(run: Path) -> bytes:
-    return (run / 'checkpoint' / 'model.safetensors').read_bytes()
-
-
 def test_a_run_leaves_a_checkpoint_that_predicts(trained: Path) -> None:
     predictor = HoiPredictor.from_checkpoint(trained / 'checkpoint')
     assert predictor.model.config.width == 32
     assert 0 < predictor.config['f1_threshold'] < 1
-    assert predictor.config['seed'] == 7 and predictor.config['optimiser']['epochs'] == 8
+    assert predictor.config['seed'] == 7 and predictor.config['optimiser']['epochs'] == 6
 
 
 def test_the_card_says_what_the_run_was(trained: Path) -> None:
@@ -109,13 +77,13 @@ def test_loss_and_the_official_figure_are_logged(trained: Path) -> None:
     with next(trained.glob('csv/*/metrics.csv')).open() as file:
         rows = list(csv.DictReader(file))
     assert all(float(row['loss']) > 0 for row in rows if row.get('loss'))
-    assert len([row for row in rows if row.get('loss')]) == 3  # each twentieth of 64 steps
-    assert len([row for row in rows if row.get('full')]) == 8  # each epoch
+    assert len([row for row in rows if row.get('loss')]) == 2  # each twentieth of 48 steps
+    assert len([row for row in rows if row.get('full')]) == 6  # each epoch
 
 
 def test_resume_state_loads_without_pickled_code(trained: Path) -> None:
     state = torch.load(trained / 'last.ckpt', map_location='cpu', weights_only=True)
-    assert state['epoch'] == 7
+    assert state['epoch'] == 5
 
 
 def kill_and_resume(data: Path, output: Path, *more: str) -> None:

@@ -18,42 +18,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_runs import arguments, weights
 
 from link_hoi_core.train import main
 
 pytest.importorskip('lightning')
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory, write_annotations: Callable[..., Path]) -> Path:
-    """Forty training images, twenty test images, and a configuration that takes seconds."""
-    folder = tmp_path_factory.mktemp('data')
-    write_annotations(folder / 'train.json', 40, seed=0)
-    write_annotations(folder / 'test.json', 20, seed=1)
-    (folder / 'tiny.yaml').write_text(f"""
-model: {{width: 32, encoder_layers: 1, decoder_layers: 1}}
-data: {{root: {json.dumps(str(folder))}, train: train.json, test: test.json, most_images: 4}}
-optimiser: {{epochs: 6, learning_rate: 3e-3, clip_norm: 1.0, average: 0.8}}
-seed: 7
-""")
-    return folder
-
-
-def arguments(data: Path, output: Path, *more: str) -> list[str]:
-    return ['--config', f'{data}/tiny.yaml', '--device', 'cpu', '--output', str(output), *more]
-
-
-@pytest.fixture(scope='module')
-def straight(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that was not interrupted."""
-    output = tmp_path_factory.mktemp('runs') / 'straight'
-    assert main(arguments(data, output)) == 0
-    return output
-
-
-def weights(run: Path) -> bytes:
-    return (run / 'checkpoint' / 'model.safetensors').read_bytes()
 
 
 def sentence(text: str) -> str:
@@ -97,7 +67,7 @@ def stopped(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_stops_a_run_that_can_be_resumed(
     data: Path,
-    straight: Path,
+    trained: Path,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     number: int,
@@ -112,7 +82,7 @@ def test_a_signal_stops_a_run_that_can_be_resumed(
     assert str(output / 'last.ckpt') in said and f'after {epochs} whole' in said
     assert not (output / 'checkpoint').exists() and not list(output.glob('*.partial'))
     assert main(arguments(data, output, '--resume')) == 0
-    assert weights(output) == weights(straight)
+    assert weights(output) == weights(trained)
 
 
 def test_a_run_with_workers_repeats_and_goes_on_as_if_not_stopped(
@@ -126,10 +96,10 @@ def test_a_run_with_workers_repeats_and_goes_on_as_if_not_stopped(
     assert weights(tmp_path / 'stopped') == weights(tmp_path / 'straight')
 
 
-def test_the_best_state_is_that_of_the_best_epoch(straight: Path) -> None:
-    with next(straight.glob('csv/*/metrics.csv')).open() as file:
+def test_the_best_state_is_that_of_the_best_epoch(trained: Path) -> None:
+    with next(trained.glob('csv/*/metrics.csv')).open() as file:
         figures = [float(row['full']) for row in csv.DictReader(file) if row['full']]
-    best = torch.load(straight / 'best.ckpt', weights_only=True)
+    best = torch.load(trained / 'best.ckpt', weights_only=True)
     assert len(figures) == 6 and figures[best['epoch']] == max(figures)
 
 
@@ -145,7 +115,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_the_former_state_whole(
-    data: Path, straight: Path, stopped: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    data: Path, trained: Path, stopped: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     output = Path(shutil.copytree(stopped, tmp_path / 'run'))
     before = {path: path.read_bytes() for path in output.glob('*.ckpt')}
@@ -155,7 +125,7 @@ def test_a_full_disk_leaves_the_former_state_whole(
     assert '.ckpt cannot be saved' in said and 'still whole' in said
     assert {path: path.read_bytes() for path in output.glob('*.ckpt*')} == before
     assert main(arguments(data, output, '--resume')) == 0
-    assert weights(output) == weights(straight)
+    assert weights(output) == weights(trained)
 
 
 def test_a_disk_that_is_full_from_the_start(
@@ -218,7 +188,7 @@ def test_resuming_on_more_devices_is_refused(
 
 
 def test_a_killed_run_of_a_version_with_fewer_keys_is_resumed(
-    data: Path, straight: Path, stopped: Path, tmp_path: Path
+    data: Path, trained: Path, stopped: Path, tmp_path: Path
 ) -> None:
     output = Path(shutil.copytree(stopped, tmp_path / 'run'))
     begun = json.loads((output / 'experiment.json').read_text())
@@ -226,12 +196,12 @@ def test_a_killed_run_of_a_version_with_fewer_keys_is_resumed(
     (output / 'experiment.json').write_text(json.dumps(begun))
     (output / 'last.ckpt.123.partial').write_bytes(b'killed while writing')
     assert main(arguments(data, output, '--resume')) == 0
-    assert weights(output) == weights(straight) and not list(output.glob('*.partial'))
+    assert weights(output) == weights(trained) and not list(output.glob('*.partial'))
 
 
 @pytest.mark.parametrize('setting', ['average=0', 'precision=bf16'])
 def test_weights_that_are_not_averaged_and_other_precisions(
-    data: Path, straight: Path, tmp_path: Path, setting: str
+    data: Path, trained: Path, tmp_path: Path, setting: str
 ) -> None:
     more = ('--set', f'optimiser.{setting}', '--set', 'optimiser.epochs=2')
     assert main(arguments(data, tmp_path / 'run', *more)) == 0
