@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import lightning
@@ -26,6 +27,7 @@ from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.training.batch import NEITHER, Batch
 from link_hoi_core.training.experiment import BalanceConfig, Experiment, OptimiserConfig
+from link_hoi_core.training.gather import predict_together
 from link_hoi_core.vocabulary import load_vocabulary
 
 ANNOTATED = 'annotated'  # the loss on the annotations, besides those of `LEVELS`
@@ -136,12 +138,10 @@ class LinkTraining(lightning.LightningModule):
         torch.manual_seed(seed + self.global_rank * BETWEEN_RANKS)
 
     def validation_step(self, images: list[AnnotatedImage], index: int) -> None:
-        """The benchmark's figures on ground-truth boxes, through the predictor; one step is all.
-
-        Each of several processes evaluates all images, which needs no gathering.
-        """
+        """The benchmark's figures on ground-truth boxes, through the predictor; one step is all."""
         predictor = HoiPredictor(self.checkpoint('training'), select=False)
-        predictions = predict_ground_truth_boxes(predictor, images, self.folder)
+        predict = partial(predict_ground_truth_boxes, predictor, folder=self.folder)
+        predictions = predict_together(predict, images, self.device)
         unseen = self.experiment.setting.unseen
         figures = benchmark_figures(images, predictions, self.vocabulary, unseen)
         self.log_dict(figures, prog_bar=True, batch_size=1, sync_dist=True)

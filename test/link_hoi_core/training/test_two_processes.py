@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, distributed, nn
@@ -15,11 +17,14 @@ pytest.importorskip('lightning')
 pytest.importorskip('timm')
 
 from link_hoi_core.backbones.backbone import BackboneConfig  # noqa: E402
+from link_hoi_core.data.annotated_image import AnnotatedImage  # noqa: E402
+from link_hoi_core.evaluation.pairs import ScoredPairs  # noqa: E402
 from link_hoi_core.model.link import LinkConfig  # noqa: E402
 from link_hoi_core.model.scene import build_scene  # noqa: E402
 from link_hoi_core.structures import Detections  # noqa: E402
 from link_hoi_core.training.batch import Batch  # noqa: E402
 from link_hoi_core.training.experiment import DistillationConfig, Experiment  # noqa: E402
+from link_hoi_core.training.gather import predict_together  # noqa: E402
 from link_hoi_core.training.module import LinkTraining  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings('ignore:You are trying to `self.log')
@@ -77,6 +82,21 @@ def learn(step: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {'loss': loss.detach(), **gradients}
 
 
+def predict(images: Sequence[AnnotatedImage]) -> ScoredPairs:
+    """As many pairs as the width of an image says, all with the numbers of its name."""
+    widths = [image.size[1] for image in images]
+    index = np.repeat(np.arange(len(images), dtype=np.int32), widths)
+    value = np.array([int(image.file_name) for image in images])[index]
+    boxes = np.tile(value[:, None] / 7, (1, 4)).astype(np.float32)
+    return ScoredPairs(index, boxes, boxes + 1, value.astype(np.int32), value / 3)
+
+
+def some_images() -> list[AnnotatedImage]:
+    none = np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32), *[np.zeros(0, int)] * 3
+    widths = (2, 0, 5, 1, 3, 0, 9)
+    return [AnnotatedImage(str(i), (1, width), *none) for i, width in enumerate(widths)]
+
+
 def run(rank: int, folder: Path, teachers: tuple[str, ...]) -> None:
     """One of the two processes: leave what it learns in each case."""
     torch.set_num_threads(1)
@@ -88,6 +108,10 @@ def run(rank: int, folder: Path, teachers: tuple[str, ...]) -> None:
             step = nn.parallel.DistributedDataParallel(Step(chosen))
             found = learn(step, make_batch(parts[rank]))
             torch.save(found, folder / f'{setting}-{number}-{rank}.pt')
+    for count in (7, 1, 0):
+        found = predict_together(predict, some_images()[:count], torch.device('cpu'))
+        values = {key: torch.from_numpy(value) for key, value in vars(found).items()}
+        torch.save(values, folder / f'pairs-{count}-{rank}.pt')
     distributed.destroy_process_group()
 
 
@@ -130,6 +154,18 @@ def test_two_processes_have_the_loss_and_gradients_of_one(
         found = first[f'module.{name}']
         torch.testing.assert_close(found, value, rtol=1e-8, atol=1e-12, msg=name)
         assert torch.equal(found, second[f'module.{name}'])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('count', [7, 1, 0])
+def test_two_processes_predict_what_one_does(left: Path, count: int) -> None:
+    """In the same order, also where a process has no image, or nothing is found in its share."""
+    expected = predict(some_images()[:count])
+    for rank in (0, 1):
+        found = torch.load(left / f'pairs-{count}-{rank}.pt', weights_only=True)
+        for key, value in vars(expected).items():
+            assert found[key].numpy().dtype == value.dtype
+            np.testing.assert_array_equal(found[key].numpy(), value)
 
 
 if __name__ == '__main__':
