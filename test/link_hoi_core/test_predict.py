@@ -303,9 +303,7 @@ def test_a_real_detector_on_a_real_photo(shared: Path, tmp_path: Path) -> None:
     subprocess.run([str(part) for part in command], check=True, cwd=ROOT)
     result = json.loads((tmp_path / f'{photo.stem}.json').read_text())
     best = result['triplets'][0]
-    assert (best['verb'], best['object_name']) in {
-        ('straddle', 'bicycle'),
-        ('ride', 'bicycle'),
-        ('hold', 'bicycle'),
-    }
+    # Two people on one bicycle.
+    assert best['object_name'] == 'bicycle'
+    assert best['verb'] in {'straddle', 'ride', 'sit_on', 'hold'}
     assert read_image(tmp_path / photo.name).shape == (result['height'], result['width'], 3)
