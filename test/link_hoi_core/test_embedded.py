@@ -18,7 +18,7 @@ CARD = Path(evaluate.__file__).parent / 'checkpoints' / 'boxes' / 'README.md'
 def figures_of_the_card() -> list[float]:
     """Full, Rare, Non-rare, mF1, mPrec, mRec, as the card's only table has them."""
     lines = CARD.read_text().splitlines()
-    row = lines[next(i for i, line in enumerate(lines) if line.startswith('|---')) + 1]
+    row = lines[next(i for i, line in enumerate(lines) if line.startswith('| ---')) + 1]
     return [float(cell) for cell in row.strip('| ').split('|')]
 
 
