@@ -16,7 +16,7 @@ import lightning
 import numpy as np
 import torch
 from lightning import Callback
-from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
@@ -169,9 +169,12 @@ def _callbacks(experiment: Experiment, output: Path, device: str) -> list[Callba
 def _first_rank_first(trainer: lightning.Trainer) -> Iterator[None]:
     """Lets rank 0 prepare files that the others then find, however long it takes.
 
-    Only under torchrun: Lightning's own launcher starts the others when training begins.
+    Only where something else starts all processes at once, as torchrun and SLURM do: Lightning's
+    own launcher starts the others when training begins.
     """
-    if trainer.world_size == 1 or not TorchElasticEnvironment.detect():
+    if trainer.world_size == 1 or isinstance(
+        trainer.strategy.cluster_environment, LightningEnvironment
+    ):
         yield
         return
     trainer.strategy.setup_environment()
