@@ -104,7 +104,7 @@ def kill_and_resume(data: Path, output: Path, *more: str) -> None:
             run.wait()
     assert not (output / 'checkpoint').exists()
     done = torch.load(output / 'last.ckpt', map_location='cpu', weights_only=True)['epoch']
-    assert done < 7
+    assert done < 5  # the last epoch's number: it was killed before its end
     assert main(arguments(data, output, '--resume', *more)) == 0
 
 
