@@ -167,24 +167,39 @@ class Evidence:
 
 
 def tables(figures: dict[str, Figures]) -> str:
-    """A Markdown table a setting, mean and standard deviation where there are several seeds."""
+    """A Markdown table a setting, mean and standard deviation where there are several seeds.
+
+    What has not been run yet is left out.
+    """
     parts = []
     for setting, (*_, seeds) in SETTINGS.items():
         columns = SUPERVISED if setting == 'fully supervised' else ZERO_SHOT
+        rows = [_row(figures, setting, row, seeds, columns) for row in ROWS]
+        if not any(rows):
+            continue
         lines = [f'| {setting} | {" | ".join(columns.values())} | seeds |']
         lines.append('|---' * (len(columns) + 2) + '|')
-        for row in ROWS:
-            found = [figures.get(Run(setting, row, seed).name) for seed in seeds]
-            done = [values for values in found if values]
-            cells = [_cell(key, [values[key] for values in done]) for key in columns]
-            lines.append(f'| {row} | {" | ".join(cells)} | {len(done)} |')
+        lines += filter(None, rows)
         parts.append('\n'.join(lines))
     return '\n\n'.join(parts)
 
 
+def _row(
+    figures: dict[str, Figures],
+    setting: str,
+    row: str,
+    seeds: Sequence[int],
+    columns: Sequence[str],
+) -> str | None:
+    found = [figures.get(Run(setting, row, seed).name) for seed in seeds]
+    done = [values for values in found if values]
+    if not done:
+        return None
+    cells = [_cell(key, [values[key] for values in done]) for key in columns]
+    return f'| {row} | {" | ".join(cells)} | {len(done)} |'
+
+
 def _cell(key: str, values: Sequence[float]) -> str:
-    if not values:
-        return ''
     digits = 3 if key == 'mf1' else 2
     spread = f' ± {stdev(values):.{digits}f}' if len(values) > 1 else ''
     return f'{mean(values):.{digits}f}{spread}'

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from link_hoi_core.data.splits import SettingConfig
 from link_hoi_core.data.views import Augmentation
+from link_hoi_core.distillation.losses import TAU
 from link_hoi_core.model.link import LinkConfig
 
 
@@ -121,7 +122,7 @@ class DistillationConfig:
     latent: float = 1.0
     native: float = 1.0
     feature_map: float = 0.5
-    tau: float = 2.0
+    tau: float = TAU
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
