@@ -32,6 +32,8 @@ VOCABULARY = load_vocabulary('hico-det')
 # What the man on the bicycle of frames 115 to 135 does with it.
 SENSIBLE = {'ride', 'straddle', 'sit_on', 'hold'}
 LIMIT = 300.0
+# Frames a second of the short video: so few that a busy machine, too, answers every one.
+RATE = 5.0
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +43,7 @@ def short_video(tmp_path_factory) -> tuple[Path, Path]:
     video = open_video(demo._default_video())
     size = (video.size[1], video.size[0])
     writer = cv2.VideoWriter(
-        str(folder / 'short.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), video.rate, size
+        str(folder / 'short.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), RATE, size
     )
     for frame in list(video.frames())[116:136]:
         writer.write(frame[:, :, ::-1].copy())
@@ -72,23 +74,27 @@ def best_verbs(frame: dict) -> list[str]:
     return [t['verb'] for t in frame['triplets'] if t['object_name'] == 'bicycle'][:3]
 
 
-def check_files(output: Path, frame_count: int) -> dict:
-    """The three files and nothing else; gives triplets.json."""
+def check_files(output: Path, frame_count: int, rate: float) -> dict:
+    """The three files and nothing else, each frame accounted for; gives triplets.json."""
     assert {path.name for path in output.iterdir()} == {'picture.png', 'video.mp4', 'triplets.json'}
     assert cv2.imread(str(output / 'picture.png')).shape == (544, 1280, 3)
     video = open_video(output / 'video.mp4')
-    assert (video.size, video.rate, video.frame_count) == ((544, 1280), 25.0, frame_count)
-    return json.loads((output / 'triplets.json').read_text())
+    assert (video.size, video.rate, video.frame_count) == ((544, 1280), rate, frame_count)
+    triplets = json.loads((output / 'triplets.json').read_text())
+    counts = triplets['counts']
+    assert triplets['played'] == counts['received'] == frame_count
+    dropped = sum(count for name, count in counts.items() if name.startswith('dropped_'))
+    assert len(triplets['frames']) == counts['processed'] == frame_count - dropped
+    return triplets
 
 
 def test_own_video_gives_sensible_triplets_and_files(short_video, tmp_path):
     video, detections = short_video
     done = run('--video', video, '--detections', detections, '--output', tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    triplets = check_files(tmp_path, 20)
-    assert triplets['played'] == 20
-    assert triplets['counts']['processed'] == len(triplets['frames']) >= 18
-    assert f'20 frames played, {len(triplets["frames"])} answered' in done.stdout
+    triplets = check_files(tmp_path, 20, RATE)
+    assert len(triplets['frames']) == 20
+    assert '20 frames played, 20 answered.' in done.stdout
     assert re.search(r'person +ride +bicycle +0\.\d\d', done.stdout)
     assert str(tmp_path) in done.stdout
     for frame in triplets['frames']:
@@ -100,9 +106,8 @@ def test_own_video_gives_sensible_triplets_and_files(short_video, tmp_path):
 def test_the_default_video_is_played_to_its_end(tmp_path):
     done = run('--output', tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    triplets = check_files(tmp_path, 250)
-    assert triplets['played'] == 250
-    assert len(triplets['frames']) >= 240
+    # How many of them it answers at 25 a second is a matter of the machine and its load.
+    triplets = check_files(tmp_path, 250, 25.0)
     # Joined to their own frames: an answer has the boxes that were recorded for the frame.
     recorded = read_recorded(demo.DETECTIONS, VOCABULARY)
     for frame in triplets['frames']:
@@ -110,7 +115,7 @@ def test_the_default_video_is_played_to_its_end(tmp_path):
         expected = recorded[frame['frame']].detections.boxes
         assert np.allclose(np.reshape(boxes, (-1, 4)), expected, atol=0.01)
     rider = [frame for frame in triplets['frames'] if 115 <= frame['frame'] <= 135]
-    assert len(rider) >= 19
+    assert rider
     assert all(best_verbs(frame) and set(best_verbs(frame)) <= SENSIBLE for frame in rider)
 
 
