@@ -9,7 +9,7 @@ The known-object protocol is the official one's; with `pvic`, which has none, it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,7 +58,8 @@ def rank_hico_det(
         keep &= known_objects[vocabulary.hois[predictions.hoi, 1], predictions.image]
     kept = predictions if keep.all() else predictions.take(keep)
     strict = convention == 'pvic'
-    return match(kept, annotated_pairs(images), len(vocabulary.hois), strict)
+    ranked = match(kept, annotated_pairs(images), len(vocabulary.hois), strict)
+    return replace(ranked, row=np.flatnonzero(keep)[ranked.row])
 
 
 def hico_det_figures(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,14 @@ class RankedDetections:
     hoi: np.ndarray  # (D,) int32, rising
     score: np.ndarray  # (D,) float64, falling within a class
     correct: np.ndarray  # (D,) bool
+    image: np.ndarray  # (D,) int32
+    row: np.ndarray  # (D,) int64, where it stands in the pairs that were ranked
     num_annotated: np.ndarray  # (C,) int64, annotated pairs of each class
+
+    def take(self, rows: np.ndarray) -> RankedDetections:
+        """The detections at `rows` (rising indices or a mask)."""
+        columns = (self.hoi, self.score, self.correct, self.image, self.row)
+        return RankedDetections(*(column[rows] for column in columns), self.num_annotated)
 
 
 def match(
@@ -46,8 +53,32 @@ def match(
     _, first = np.unique(wanted[wanting], return_index=True)
     correct = np.zeros(len(detections), bool)
     correct[wanting[first]] = True
-    num_annotated = np.bincount(annotated.hoi, minlength=num_classes)
-    return RankedDetections(detections.hoi[order], detections.score[order], correct, num_annotated)
+    return RankedDetections(
+        detections.hoi[order],
+        detections.score[order],
+        correct,
+        detections.image[order],
+        order,
+        np.bincount(annotated.hoi, minlength=num_classes),
+    )
+
+
+def merge(parts: Sequence[RankedDetections], sizes: Sequence[int]) -> RankedDetections:
+    """The ranks of parts that were ranked by themselves, as if they had been ranked as one.
+
+    Args:
+        parts: at least one, all against the same annotations, no image in two of them.
+        sizes: how many pairs each part had, in which its `row` counts.
+    """
+    starts = np.cumsum(sizes) - sizes
+    row = np.concatenate([part.row + start for part, start in zip(parts, starts)])
+    hoi, score, correct, image = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ('hoi', 'score', 'correct', 'image')
+    )
+    order = np.lexsort((row, image, -score, hoi))
+    columns = (column[order] for column in (hoi, score, correct, image, row))
+    return RankedDetections(*columns, parts[0].num_annotated)
 
 
 def _best_annotated(

@@ -94,7 +94,4 @@ def _swig_hoi(
 def _best_of_each(ranked: RankedDetections, most: int) -> RankedDetections:
     """The first `most` detections of each class."""
     place = np.arange(len(ranked.hoi)) - np.searchsorted(ranked.hoi, ranked.hoi)
-    kept = place < most
-    return replace(
-        ranked, hoi=ranked.hoi[kept], score=ranked.score[kept], correct=ranked.correct[kept]
-    )
+    return ranked.take(place < most)
