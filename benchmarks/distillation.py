@@ -39,13 +39,13 @@ SETTINGS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     'UO': ('uo_teacher', 'uo_student', (140,)),
     'UV': ('uv_teacher', 'uv_student', (140,)),
 }
-TEACHER = 'annotations'
+TEACHER, OURS = 'annotations', '+ scores'
 #: What each row changes of its configuration.
 ROWS: dict[str, dict[str, float]] = {
     TEACHER: {},
     '+ logits': {'encoder': 0, 'latent': 0},
     '+ logits, queries': {},
-    '+ scores': {'logits': 0, 'encoder': 0, 'latent': 0, 'scores': 1, 'annotations': 0.5},
+    OURS: {'logits': 0, 'encoder': 0, 'latent': 0, 'scores': 1, 'annotations': 0.5},
 }
 SUPERVISED = {'full': 'Full', 'rare': 'Rare', 'non_rare': 'Non-rare', 'mf1': 'mF1'}
 ZERO_SHOT = {'unseen': 'Unseen', 'seen': 'Seen', 'hm': 'HM', 'full': 'Full'}
@@ -85,10 +85,15 @@ class Run:
 
 
 def chains() -> list[list[Run]]:
-    """The runs of each setting and seed, the teacher first; the seed that all have goes first."""
+    """The runs of each setting and seed, the teacher first; the seed that all have goes first.
+
+    Our own row comes when all of the paper's are there.
+    """
     seeds = sorted({seed for *_, seeds in SETTINGS.values() for seed in seeds})
+    of_paper = [row for row in ROWS if row != OURS]
     return [
-        [Run(setting, row, seed) for row in ROWS]
+        [Run(setting, row, seed) for row in rows]
+        for rows in (of_paper, [TEACHER, OURS])
         for seed in seeds
         for setting, (*_, used) in SETTINGS.items()
         if seed in used
