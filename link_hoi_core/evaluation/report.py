@@ -1,11 +1,66 @@
-"""HICO-DET figures for people (a small table) and for programs (a JSON object)."""
+"""Figures for people (a small table) and for programs (a JSON object)."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from link_hoi_core.evaluation.hico_det import HicoDetFigures
+from link_hoi_core.evaluation.outcome import Outcome
 from link_hoi_core.vocabulary import Vocabulary
+
+F1_FIGURES = ('mf1', 'mprec', 'mrec')  # fractions; all others but the threshold are percent
+THRESHOLD = 'f1_threshold'
+_LABELS = {
+    'full': 'Full',
+    'rare': 'Rare',
+    'non_rare': 'Non-rare',
+    'novel': 'Novel',
+    'unseen': 'Unseen',
+    'seen': 'Seen',
+    'hm': 'HM',
+    'ap_role_s1': 'AP role S1',
+    'ap_role_s2': 'AP role S2',
+    'ap_role_s1_25': 'AP role S1, 25 roles',
+    'ap_role_s2_25': 'AP role S2, 25 roles',
+    'ap_agent': 'AP agent',
+    'map': '11-point mAP',
+    'mf1': 'mF1',
+    'mprec': 'mPrec',
+    'mrec': 'mRec',
+    THRESHOLD: 'F1 threshold',
+}
+_IN_A_LINE = 3
+
+
+def figure_label(name: str) -> str:
+    """What a figure is called in tables: 'Non-rare' for 'non_rare'."""
+    return _LABELS.get(name, name.replace('_', ' '))
+
+
+def outcome_table(outcome: Outcome) -> str:
+    """All figures, three in a line; AP in percent, F1 figures as fractions."""
+    figures = outcome.figures
+    aps = [name for name in figures if name not in (*F1_FIGURES, THRESHOLD)]
+    lines = _lines('mAP (%)', [f'{figure_label(name)} {figures[name]:6.2f}' for name in aps])
+    if THRESHOLD in figures:
+        lines += _lines('F1', [f'{figure_label(name)} {figures[name]:6.4f}' for name in F1_FIGURES])
+        lines += _lines('', [f'of detections scored above {figures[THRESHOLD]:g}'])
+    return '\n'.join(lines)
+
+
+def outcome_json(outcome: Outcome, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What was evaluated, its figures, and the AP of each class by its name (None: left out)."""
+    ap = [None if math.isnan(value) else value for value in outcome.per_class_ap.tolist()]
+    return {**facts, **outcome.figures, 'per_class_ap': dict(zip(outcome.class_names, ap))}
+
+
+def _lines(title: str, cells: list[str]) -> list[str]:
+    width = max(map(len, cells))
+    rows = [cells[i : i + _IN_A_LINE] for i in range(0, len(cells), _IN_A_LINE)]
+    joined = ['   '.join(cell.ljust(width) for cell in row).rstrip() for row in rows]
+    return [f'{title if i == 0 else "":10} {row}' for i, row in enumerate(joined)]
 
 
 def hico_det_table(figures: HicoDetFigures) -> str:
