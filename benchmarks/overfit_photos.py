@@ -24,7 +24,7 @@ from link_hoi_core.backbones.backbone import BackboneConfig, Input, prepare
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.json_files import read_json, write_json
 from link_hoi_core.data.views import Augmentation
-from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
+from link_hoi_core.evaluation.boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.summary import benchmark_figures
 from link_hoi_core.images import read_image
 from link_hoi_core.model.link import LinkConfig

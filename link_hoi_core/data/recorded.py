@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.json_files import read_json, write_json
 from link_hoi_core.structures import Detections
 from link_hoi_core.vocabulary import Vocabulary
@@ -45,6 +46,37 @@ def read_recorded(path: str | Path, vocabulary: Vocabulary) -> list[RecordedImag
     labels = [vocabulary.object_index(name) for name in classes]
     table = np.array([-1 if label is None else label for label in labels], np.int64)
     return [_image(f'{path}: image {i}', image, classes, table) for i, image in enumerate(images)]
+
+
+def find_recorded(
+    path: str | Path, images: Sequence[AnnotatedImage], vocabulary: Vocabulary
+) -> tuple[list[Detections | None], list[str]]:
+    """The recorded detections of annotated images, and the names that no image has.
+
+    An image is found by its file name, or by the last part of it; one that the file lacks has
+    None.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is malformed, has an image twice or one of another size; one sentence.
+    """
+    found: dict[str, Detections] = {}
+    for image in read_recorded(path, vocabulary):
+        if image.file_name in found:
+            raise ValueError(f'{path}: the image {image.file_name!r} comes twice')
+        found[image.file_name] = image.detections
+    names = [image.file_name for image in images]
+    names = [name if name in found else Path(name).name for name in names]
+    each = [found.get(name) for name in names]
+    for image, detections in zip(images, each):
+        if detections is not None and image.size not in (None, detections.image_size):
+            (height, width), (h, w) = image.size, detections.image_size
+            raise ValueError(
+                f'{image.file_name} is {width} x {height} pixels, its detections in {path} are of '
+                f'an image of {w} x {h}'
+            )
+    known = set(names)
+    return each, [name for name in found if name not in known]
 
 
 def write_recorded(

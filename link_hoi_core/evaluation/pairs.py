@@ -69,11 +69,13 @@ def predicted_pairs(
     """The interactions of image number `image` as pairs.
 
     Interactions that are no class of the vocabulary (`hoi_index` < 0) have no place in its
-    benchmark and are left out.
+    benchmark and are left out. V-COCO's classes are its verbs, whatever the object.
     """
     objects = detections.labels[interactions.object]
     hoi = np.where(objects >= 0, vocabulary.hoi_index[objects, interactions.verb], -1)
     known = np.flatnonzero(hoi >= 0)
+    if vocabulary.id == 'v-coco':
+        hoi = interactions.verb
     return ScoredPairs(
         np.full(len(known), image, np.int32),
         detections.boxes[interactions.human[known]],

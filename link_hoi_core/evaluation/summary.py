@@ -66,10 +66,9 @@ def _v_coco(
     24, as PViC's, and on a few images of it a figure that can reach 100.
     """
     verb = vocabulary.hois[:, 0].astype(np.int32)
-    of_verbs = [
-        replace(pairs, hoi=verb[pairs.hoi]) for pairs in (predictions, annotated_pairs(images))
-    ]
-    ranked = match(*of_verbs, len(vocabulary.verbs))
+    annotated = annotated_pairs(images)
+    of_verbs = replace(annotated, hoi=verb[annotated.hoi])
+    ranked = match(predictions, of_verbs, len(vocabulary.verbs))
     ap = average_precision(ranked)[ranked.num_annotated > 0]
     return {'map': 100 * float(ap.mean()) if len(ap) else 0.0}
 

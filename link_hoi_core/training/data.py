@@ -13,7 +13,7 @@ from link_hoi_core.data.hico_det import ground_truth_detections, read_hico_det
 from link_hoi_core.data.hico_mat import read_hico_mat
 from link_hoi_core.data.image_folder import ImageFolder, check_images, faults_sentence
 from link_hoi_core.data.json_files import read_json
-from link_hoi_core.data.recorded import read_recorded
+from link_hoi_core.data.recorded import find_recorded
 from link_hoi_core.data.splits import training_set
 from link_hoi_core.data.swig_hoi import read_swig_hoi
 from link_hoi_core.data.v_coco import read_coco_sizes, read_v_coco
@@ -169,22 +169,13 @@ def _recorded(
     Raises:
         ValueError: some images are not among the recorded ones, or were recorded at another size.
     """
-    found = {image.file_name: image.detections for image in read_recorded(path, vocabulary)}
-    names = [image.file_name for image in images]  # recorded with or without folders
-    each = [found.get(name, found.get(Path(name).name)) for name in names]
-    missing = [name for name, boxes in zip(names, each) if boxes is None]
+    each, _ = find_recorded(path, images, vocabulary)
+    missing = [image.file_name for image, boxes in zip(images, each) if boxes is None]
     if missing:
         raise ValueError(
             f'{path} lacks {len(missing)} of {len(images)} training images, the first is '
             f'{missing[0]!r}'
         )
-    for image, boxes in zip(images, each):
-        if boxes.image_size != image.size:
-            (height, width), (h, w) = image.size, boxes.image_size
-            raise ValueError(
-                f'{image.file_name} is {width} x {height} pixels, its detections in {path} are of '
-                f'an image of {w} x {h}'
-            )
     return [boxes.take(choose_detections(boxes, vocabulary, select=True)) for boxes in each]
 
 

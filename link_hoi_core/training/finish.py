@@ -9,7 +9,7 @@ from link_hoi_core.checkpoint import save_checkpoint
 from link_hoi_core.configuration import to_dict
 from link_hoi_core.data.json_files import write_json
 from link_hoi_core.evaluation.average_precision import F1Figures, best_f1_threshold, f1_at
-from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
+from link_hoi_core.evaluation.boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.hico_det import rank_hico_det
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.summary import benchmark_figures

@@ -20,7 +20,7 @@ from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.splits import seen_verbs
 from link_hoi_core.distillation.losses import Total, average, focal_loss
 from link_hoi_core.distillation.teacher import LEVELS, Teachers
-from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
+from link_hoi_core.evaluation.boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.summary import benchmark_figures
 from link_hoi_core.model.link import LinkOutput
 from link_hoi_core.model.scoring import pair_prior, prior_logit, valid_verbs

@@ -15,7 +15,7 @@ import numpy as np
 from link_hoi_core.data.hico_det import AnnotatedImage, read_hico_det
 from link_hoi_core.data.json_files import write_json
 from link_hoi_core.evaluation.average_precision import best_f1_threshold
-from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes
+from link_hoi_core.evaluation.boxes import predict_ground_truth_boxes
 from link_hoi_core.evaluation.hico_det import CONVENTIONS, hico_det_figures, rank_hico_det
 from link_hoi_core.evaluation.image_labels import read_known_objects
 from link_hoi_core.evaluation.pairs import ScoredPairs

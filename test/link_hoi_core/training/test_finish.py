@@ -18,7 +18,7 @@ from link_hoi_core.data.annotated_image import AnnotatedImage, annotated_image  
 from link_hoi_core.data.hico_det import read_hico_det  # noqa: E402
 from link_hoi_core.data.image_folder import ImageFolder  # noqa: E402
 from link_hoi_core.data.splits import SettingConfig  # noqa: E402
-from link_hoi_core.evaluation.ground_truth_boxes import predict_ground_truth_boxes  # noqa: E402
+from link_hoi_core.evaluation.boxes import predict_ground_truth_boxes  # noqa: E402
 from link_hoi_core.evaluation.summary import benchmark_figures  # noqa: E402
 from link_hoi_core.model.link import LinkConfig  # noqa: E402
 from link_hoi_core.predictor import HoiPredictor  # noqa: E402

@@ -1,0 +1,121 @@
+"""The boxes that a model is given in an evaluation, and its interactions among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from link_hoi_core.data.annotated_image import AnnotatedImage
+from link_hoi_core.data.hico_det import ground_truth_detections
+from link_hoi_core.data.image_folder import ImageFolder
+from link_hoi_core.data.recorded import find_recorded
+from link_hoi_core.evaluation.pairs import ScoredPairs, predicted_pairs
+from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.structures import Detections
+from link_hoi_core.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from link_hoi_core.evaluation.remarks import Remarks
+
+_PART = 2048  # images whose pairs make one part
+_BATCH = 1024  # images whose interactions are held as objects at once
+_PICTURES = 64  # images whose pixels are held at once
+
+
+def ground_truth_boxes(
+    images: Sequence[AnnotatedImage], vocabulary: Vocabulary, annotated: Vocabulary | None = None
+) -> list[Detections | None]:
+    """The annotated boxes of each image, merged (CONTRACTS); None for one without pairs.
+
+    Args:
+        vocabulary: the model's, whose objects the labels are.
+        annotated: that of the annotations, where it is another one: objects are then looked up by
+            their names, and those that the model lacks get the label -1.
+
+    Raises:
+        ValueError: an image with pairs has no size, see `annotated_image.with_sizes`.
+    """
+    found = [ground_truth_detections(image) if len(image.hoi) else None for image in images]
+    if annotated is None or annotated.objects == vocabulary.objects:
+        return found
+    labels = [vocabulary.object_index(name) for name in annotated.objects]
+    table = np.array([-1 if label is None else label for label in labels], np.int64)
+    return [boxes and replace(boxes, labels=table[boxes.labels]) for boxes in found]
+
+
+def recorded_boxes(
+    path: str | Path, images: Sequence[AnnotatedImage], vocabulary: Vocabulary, remarks: Remarks
+) -> list[Detections | None]:
+    """The recorded detections of each image; None for one that the file lacks, which is noted.
+
+    Args:
+        vocabulary: the model's, whose objects the labels are; other objects get the label -1.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is malformed, or of other images; one sentence.
+    """
+    found, unknown = find_recorded(path, images, vocabulary)
+    lacking = [image.file_name for image, boxes in zip(images, found) if boxes is None]
+    for name in lacking:
+        remarks.note(f'images are not in {path}, and so have no boxes', name)
+    for name in unknown:
+        remarks.note(f'images of {path} are not in the annotations, and left out', name)
+    return found
+
+
+def predict_boxes(
+    predictor: HoiPredictor,
+    detections: Sequence[Detections | None],
+    names: Sequence[str],
+    folder: ImageFolder | None = None,
+) -> Iterator[ScoredPairs]:
+    """A model's interactions among given boxes, in parts of some thousand images.
+
+    With a predictor made with `select=False` every pair of boxes is scored with every verb that is
+    valid for its object, as the ground-truth-box protocol asks.
+
+    Args:
+        predictor: its vocabulary is that of the labels; `ScoredPairs.hoi` counts in its classes.
+        detections: of each image; one without boxes gives nothing, and no picture is opened.
+        names: of the pictures; item i of both belongs to image i.
+        folder: where the pictures are; not opened for a model without a backbone.
+
+    Raises:
+        ValueError: the predictor needs pixels and there is no folder, or a picture is unreadable
+            or of another size than its boxes say.
+        FileNotFoundError: a picture is not there.
+    """
+    folder = folder if predictor.needs_image else None
+    most = _BATCH if folder is None else _PICTURES
+    with_boxes = [index for index, boxes in enumerate(detections) if boxes]
+    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
+
+        def pairs(images: Sequence[int]) -> Iterator[ScoredPairs]:
+            for batch in _cut(images, most):
+                boxes = [detections[index] for index in batch]
+                pictures = folder and list(pool.map(folder.read, (names[i] for i in batch)))
+                for row in zip(batch, boxes, predictor.predict_batch(boxes, pictures)):
+                    yield predicted_pairs(*row, predictor.vocabulary)
+
+        for part in _cut(with_boxes, _PART):
+            yield ScoredPairs.concatenate(pairs(part))
+
+
+def predict_ground_truth_boxes(
+    predictor: HoiPredictor, images: Sequence[AnnotatedImage], folder: ImageFolder | None = None
+) -> ScoredPairs:
+    """All at once: `predict_boxes` on `ground_truth_boxes` of the predictor's own data set."""
+    boxes = ground_truth_boxes(images, predictor.vocabulary)
+    names = [image.file_name for image in images]
+    return ScoredPairs.concatenate(predict_boxes(predictor, boxes, names, folder))
+
+
+def _cut(images: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(images), most):
+        yield images[start : start + most]

@@ -1,0 +1,143 @@
+"""Whose boxes a model is given, and that it gives every image its own interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from link_hoi_core.checkpoint import Checkpoint, load_checkpoint
+from link_hoi_core.data.annotated_image import AnnotatedImage, annotated_image
+from link_hoi_core.data.hico_det import ground_truth_detections, read_hico_det
+from link_hoi_core.data.image_folder import ImageFolder
+from link_hoi_core.evaluation import boxes
+from link_hoi_core.evaluation.boxes import (
+    ground_truth_boxes,
+    predict_boxes,
+    predict_ground_truth_boxes,
+)
+from link_hoi_core.evaluation.pairs import ScoredPairs, predicted_pairs
+from link_hoi_core.model.link import Link
+from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.structures import Detections
+from link_hoi_core.vocabulary import load_vocabulary
+
+Image = pytest.importorskip('PIL.Image')
+
+
+@pytest.fixture
+def predictor(seeing_checkpoint: Path) -> HoiPredictor:
+    return HoiPredictor(load_checkpoint(seeing_checkpoint), select=False)
+
+
+@pytest.fixture
+def images(tmp_path: Path, write_annotations: Callable[..., Path]) -> list[AnnotatedImage]:
+    """Ten images of noise, two without pairs, of which there are no pictures either."""
+    images = read_hico_det(write_annotations(tmp_path / 'test.json', 10))
+    random = np.random.default_rng(0)
+    for image in images:
+        if len(image.hoi):
+            noise = random.integers(0, 256, (*image.size, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / image.file_name)
+    return images
+
+
+def test_each_picture_is_looked_at_with_its_own_boxes(
+    predictor: HoiPredictor,
+    images: list[AnnotatedImage],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(boxes, '_PICTURES', 3)  # several, one of them not full
+    folder = ImageFolder(tmp_path)
+    together = predict_ground_truth_boxes(predictor, images, folder)
+    alone = []
+    for index, image in enumerate(images):
+        if len(image.hoi):
+            found = ground_truth_detections(image)
+            interactions = predictor.predict(folder.read(image.file_name), found)
+            alone.append(predicted_pairs(index, found, interactions, predictor.vocabulary))
+    expected = ScoredPairs.concatenate(alone)
+    assert len(together) == len(expected) > 0
+    np.testing.assert_allclose(together.score, expected.score, rtol=0, atol=1e-5)
+    assert np.array_equal(together.image, expected.image)
+
+
+def test_a_picture_that_is_not_there_is_named(
+    predictor: HoiPredictor, images: list[AnnotatedImage], tmp_path: Path
+) -> None:
+    name = images[3].file_name
+    (tmp_path / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        predict_ground_truth_boxes(predictor, images, ImageFolder(tmp_path))
+
+
+def test_a_model_that_sees_asks_for_the_pictures(
+    predictor: HoiPredictor, images: list[AnnotatedImage]
+) -> None:
+    with pytest.raises(ValueError, match='needs the image'):
+        predict_ground_truth_boxes(predictor, images)
+
+
+def test_parts_together_are_all_and_no_image_is_in_two(
+    make_predictor: Callable[..., HoiPredictor],
+    images: list[AnnotatedImage],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predictor = make_predictor(select=False)
+    whole = predict_ground_truth_boxes(predictor, images)
+    monkeypatch.setattr(boxes, '_PART', 3)
+    monkeypatch.setattr(boxes, '_BATCH', 2)
+    given = ground_truth_boxes(images, predictor.vocabulary)
+    parts = list(predict_boxes(predictor, given, [image.file_name for image in images]))
+    assert [len(set(part.image)) for part in parts] == [3, 3, 2]  # two images have no boxes
+    together = ScoredPairs.concatenate(parts)
+    assert np.array_equal(together.image, whole.image) and np.array_equal(together.hoi, whole.hoi)
+    np.testing.assert_allclose(together.score, whole.score, rtol=0, atol=1e-6)
+
+
+def test_an_image_without_boxes_gives_nothing_and_needs_no_picture(
+    predictor: HoiPredictor, images: list[AnnotatedImage], tmp_path: Path
+) -> None:
+    given = ground_truth_boxes(images, predictor.vocabulary)
+    assert [boxes is None for boxes in given] == [len(image.hoi) == 0 for image in images]
+    given[1], given[2] = None, Detections.empty(images[2].size)
+    names = [image.file_name for image in images]
+    for name in names[1:3]:
+        (tmp_path / name).unlink()
+    found = ScoredPairs.concatenate(predict_boxes(predictor, given, names, ImageFolder(tmp_path)))
+    assert set(found.image) == {3, 4, 6, 7, 8, 9}
+
+
+def test_labels_are_those_of_the_model() -> None:
+    """SWiG-HOI has another order of objects than HICO-DET, and no zebra."""
+    hico, swig = load_vocabulary('hico-det'), load_vocabulary('swig-hoi')
+    of_objects = np.array([hico.objects.index(name) for name in ('zebra', 'car')])
+    verbs = np.array([np.flatnonzero(hico.valid[index])[0] for index in of_objects])
+    human = np.array([[0, 0, 9, 9]] * 2, np.float32)
+    thing = np.array([[20, 20, 29, 29], [40, 40, 49, 49]], np.float32)
+    image = annotated_image(hico, 'a.jpg', (99, 99), human, thing, of_objects, verbs)
+    (own,) = ground_truth_boxes([image], hico)
+    (other,) = ground_truth_boxes([image], swig, hico)
+    assert [hico.objects[label] for label in own.labels] == ['person', 'car', 'zebra']
+    assert other.labels.tolist() == [0, swig.objects.index('car'), -1]
+    assert np.array_equal(own.boxes, other.boxes)
+
+
+def test_a_class_of_v_coco_is_its_verb(make_model: Callable[..., Link]) -> None:
+    """Whatever the object: 'hold' is one class, of a cup as of a ball."""
+    vocabulary = load_vocabulary('v-coco')
+    predictor = HoiPredictor(Checkpoint('small', make_model(vocabulary='v-coco'), None, {}))
+    cup, ball = (vocabulary.object_index(name) for name in ('cup', 'sports ball'))
+    detections = Detections(
+        [[0, 0, 50, 90], [20, 20, 60, 60], [50, 50, 99, 99]], [1, 1, 1], [0, cup, ball], (100, 100)
+    )
+    (found,) = predict_boxes(predictor, [None, detections], ['a.jpg', 'b.jpg'])
+    assert set(found.image) == {1}
+    of_cup = found.hoi[(found.boxes_o == detections.boxes[1]).all(1)]
+    of_ball = found.hoi[(found.boxes_o == detections.boxes[2]).all(1)]
+    assert set(of_cup) == set(np.flatnonzero(vocabulary.valid[cup]))
+    assert set(of_ball) == set(np.flatnonzero(vocabulary.valid[ball]))
+    assert vocabulary.verbs.index('hold obj') in set(of_cup) & set(of_ball)
