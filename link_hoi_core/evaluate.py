@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from link_hoi_core.evaluation.commands import hico_det
+from link_hoi_core.evaluation.commands import hico_det, statistics
 
-COMMANDS = (hico_det,)
+COMMANDS = (hico_det, statistics)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

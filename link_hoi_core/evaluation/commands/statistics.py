@@ -1,0 +1,60 @@
+"""What annotation files are made of: `python -m link_hoi_core.evaluate statistics --hico-det FILE`.
+
+Several files, of different data sets too, stand side by side in one table and one picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from link_hoi_core.data.hico_det import read_hico_det
+from link_hoi_core.data.json_files import write_json
+from link_hoi_core.data.swig_hoi import read_swig_hoi
+from link_hoi_core.data.v_coco import read_v_coco
+from link_hoi_core.evaluation.plots import check_picture
+from link_hoi_core.evaluation.statistics import (
+    draw_statistics,
+    statistics,
+    statistics_json,
+    statistics_table,
+)
+from link_hoi_core.vocabulary import load_vocabulary
+
+READERS = {'hico-det': read_hico_det, 'v-coco': read_v_coco, 'swig-hoi': read_swig_hoi}
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to those of `evaluate`."""
+    parser = commands.add_parser(
+        'statistics', help='what annotation files are made of', description=__doc__
+    )
+    parser.set_defaults(run=run)
+    for name in READERS:
+        parser.add_argument(f'--{name}', type=Path, nargs='+', default=[], metavar='FILE')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the counts there as well')
+    parser.add_argument('--picture', type=Path, metavar='FILE', help='.png, .svg or .pdf')
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the table, and write JSON and picture where they are asked for."""
+    if options.picture is not None:
+        check_picture(options.picture)
+    if options.json is not None and not options.json.parent.is_dir():
+        raise FileNotFoundError(f'{options.json.parent}: no such folder to write the JSON to')
+    paths = [(name, path) for name in READERS for path in getattr(options, name.replace('-', '_'))]
+    if not paths:
+        raise ValueError('no file to count: give --hico-det, --v-coco or --swig-hoi')
+    files = [
+        statistics(path.name.partition('.json')[0], READERS[name](path), load_vocabulary(name))
+        for name, path in paths
+    ]
+    print(statistics_table(files))
+    if options.picture is not None:
+        draw_statistics(options.picture, files)
+    if options.json is not None:
+        content = [
+            {'benchmark': name} | statistics_json(found, load_vocabulary(name))
+            for (name, _), found in zip(paths, files)
+        ]
+        write_json(options.json, content, indent=2)
