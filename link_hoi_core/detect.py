@@ -8,12 +8,10 @@ started again; `--shard 0/4` shares the pictures among processes, `--merge` join
 from __future__ import annotations
 
 import argparse
-import importlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from link_hoi_core.data.recorded import RecordedImage, merge_recorded, named_ent
 from link_hoi_core.detectors import Detector, find_row, load_detector
 from link_hoi_core.device import pick_device
 from link_hoi_core.images import list_pictures, read_image
+from link_hoi_core.progress import progress
 from link_hoi_core.vocabulary import load_vocabulary, with_objects
 
 SETTINGS = ('detector', 'detector_weights', 'detector_threshold', 'vocabulary', 'objects')
@@ -150,7 +149,7 @@ def _detect(
         return 0
     detector = _load_detector(options)
     left_out = 0
-    with _progress(len(pictures)) as show:
+    with progress('detect', len(pictures), _tenths(len(pictures))) as show:
         for batch in batches:
             if stopped:
                 break
@@ -233,18 +232,8 @@ def _stop_signals() -> Iterator[list[int]]:
         restore()
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A function that shows how many pictures are through: a bar, or a line every tenth."""
-    if sys.stderr.isatty() and find_spec('rich'):
-        rich, console = (
-            importlib.import_module(f'rich.{name}') for name in ('progress', 'console')
-        )
-        columns = (*rich.Progress.get_default_columns(), rich.MofNCompleteColumn())
-        with rich.Progress(*columns, console=console.Console(stderr=True)) as bar:
-            task = bar.add_task('detect', total=total)
-            yield lambda through: bar.update(task, completed=through)
-        return
+def _tenths(total: int) -> Callable[[int], None]:
+    """A function that is told how many pictures are through, and says it at every tenth."""
     shown = 0
 
     def show(through: int) -> None:
@@ -253,7 +242,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
             shown = through * 10 // total
             print(f'detect: {shown * 10} % ({through} of {total} pictures)', file=sys.stderr)
 
-    yield show
+    return show
 
 
 def _names(journal: Journal) -> set[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from link_hoi_core.images import read_image
 from link_hoi_core.optional import require
+from link_hoi_core.progress import track
 
 SHOWN = 3  # images that a sentence names
 MANY = 1000  # images, which take some ten seconds: worth a progress bar
@@ -100,8 +99,10 @@ def check_images(
         return f'{name} is {width} x {height} pixels, but annotated as {size[1]} x {size[0]}'
 
     with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
-        found = _shown(pool.map(fault, images.items()), len(images))
-        faults = {name: wrong for name, wrong in zip(images, found) if wrong is not None}
+        found = pool.map(fault, images.items())
+        if len(images) >= MANY:
+            found = track(found, 'reading images', len(images))
+        faults = {name: wrong for wrong, name in zip(found, images) if wrong is not None}
     if len(faults) > limit:
         allowed = f'at most {limit} may be' if limit else 'none may be'
         raise ValueError(f'{faults_sentence(folder, faults, len(images))}; {allowed}')
@@ -121,13 +122,3 @@ def faults_sentence(folder: ImageFolder, faults: Mapping[str, str], count: int) 
     return (
         f'{folder}: {len(faults)} of {count} images are missing or broken: {first}{more} ({reason})'
     )
-
-
-def _shown(found: Iterable[str | None], count: int) -> Iterable[str | None]:
-    """The same, with a progress bar where there are many and Rich is installed."""
-    if count < MANY or not find_spec('rich'):
-        return found
-    progress, console = (
-        importlib.import_module(f'rich.{name}') for name in ('progress', 'console')
-    )
-    return progress.track(found, 'reading images', count, console=console.Console(stderr=True))

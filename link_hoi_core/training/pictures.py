@@ -18,7 +18,7 @@ from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.feature_cache import Contents, FeatureCache, exclusive
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.views import Augmentation, View, fixed_view
-from link_hoi_core.optional import require
+from link_hoi_core.progress import progress
 from link_hoi_core.training.experiment import DataConfig
 
 TOGETHER = 16  # pictures that a backbone encodes at once
@@ -198,12 +198,9 @@ def _build(
         missing: as of `FeatureCache.append`.
         load: gives an image's views, in this many threads, which decode and resize side by side.
     """
-    progress = require('rich.progress', 'pip install rich', 'showing how a cache grows')
     device, names = next(backbone.parameters()).device, list(missing)
     together = max(1, TOGETHER // cache.contents.maps)
-    columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
-    with ThreadPoolExecutor(max(1, workers)) as pool, progress.Progress(*columns) as bar:
-        task = bar.add_task(backbone.name, total=len(names))
+    with ThreadPoolExecutor(max(1, workers)) as pool, progress(backbone.name, len(names)) as show:
         for start in range(0, len(names), together):
             batch = names[start : start + together]
             views = torch.stack(list(pool.map(load, batch)))
@@ -211,4 +208,4 @@ def _build(
             cache.append(
                 {name: missing[name] for name in batch}, maps.unflatten(0, views.shape[:2])
             )
-            bar.advance(task, len(batch))
+            show(start + len(batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def seeing_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('models') / 'seeing'
     save_checkpoint(folder, model.eval(), frozen, {'model': to_dict(config)}, 'It sees.\n')
     return folder
+
+
+@pytest.fixture
+def terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> pytest.CaptureFixture[str]:
+    """What is written while stderr, but not stdout, is a terminal, and Rich is installed."""
+    pytest.importorskip('rich')
+    kind = type(sys.stderr)  # pytest makes another stream for the test itself
+    monkeypatch.setattr(kind, 'isatty', lambda stream: stream is not sys.stdout)
+    monkeypatch.setenv('COLUMNS', '100')
+    return capsys
 
 
 @pytest.fixture(scope='session')

@@ -108,13 +108,12 @@ def test_an_image_of_another_size_than_annotated_is_found(folder: Path) -> None:
 
 
 def test_many_images_are_counted_on_a_progress_bar(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, terminal: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip('rich')
     monkeypatch.setattr('link_hoi_core.data.image_folder.MANY', 2)
     assert list(check(folder, ['a.png', 'gone.jpg', 'b.jpg'], limit=1)) == ['gone.jpg']
-    shown = capsys.readouterr()
-    assert 'reading images' in shown.err and not shown.out
+    shown = terminal.readouterr()
+    assert 'reading images' in shown.err and '3/3' in shown.err and not shown.out
 
 
 def test_no_folder(folder: Path) -> None:

@@ -15,7 +15,6 @@ import pytest
 import torch
 
 pytest.importorskip('timm')
-pytest.importorskip('rich')
 
 from link_hoi_core.backbones import BackboneConfig, build_backbone
 from link_hoi_core.backbones.backbone import Backbone, prepare
@@ -150,6 +149,14 @@ def test_a_cache_is_built_once_and_holds_only_what_is_trained_on(
     assert capsys.readouterr().out == ''
     assert content(tmp_path) == before
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_terminal_shows_how_many_images_are_in_the_cache(
+    images: Path, backbone: Backbone, tmp_path: Path, terminal: pytest.CaptureFixture
+) -> None:
+    open_all(images, tmp_path, [backbone])
+    shown = terminal.readouterr()
+    assert backbone.name in shown.err and '3/3' in shown.err and '3/3' not in shown.out
 
 
 def test_each_backbone_has_its_own_cache(images: Path, backbone: Backbone, tmp_path: Path) -> None:
