@@ -17,6 +17,7 @@ from link_hoi_core.data.hico_det import read_hico_det
 from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
 from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs
 from link_hoi_core.evaluation.prediction_files import read_predictions, write_predictions
+from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_core.vocabulary import load_vocabulary
 
 
@@ -48,13 +49,13 @@ def main() -> None:
     start = time.perf_counter()
     images = read_hico_det(options.annotations)
     print(f'{time.perf_counter() - start:6.2f} s  read {len(images)} annotated images')
-    names = [image.file_name for image in images]
     pairs = moved_pairs(annotated_pairs(images), len(images), options.detections)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'predictions.json'
-        write_predictions(path, names, pairs)
+        write_predictions(path, 'hico-det', images, pairs)
         start = time.perf_counter()
-        predictions = read_predictions(path, names)
+        parts = read_predictions([path], 'hico-det', images, Remarks())
+        predictions = ScoredPairs.concatenate(parts)
     print(f'{time.perf_counter() - start:6.2f} s  read {len(predictions)} detections')
     vocabulary = load_vocabulary('hico-det')
     start = time.perf_counter()

@@ -28,6 +28,7 @@ class AnnotatedImage:
     hoi: np.ndarray  # (P,) int64
     object: np.ndarray  # (P,) int64
     verb: np.ndarray  # (P,) int64
+    id: int | str | None = None  # what prediction files call it, where that is not the file name
 
 
 def annotated_image(

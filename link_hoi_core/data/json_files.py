@@ -6,27 +6,34 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def read_json(path: str | Path, object_hook: Callable[[dict], Any] | None = None) -> Any:
+def read_json(path: str | Path) -> Any:
     """Parse a .json or .json.gz file.
 
     Args:
         path: the file; gzipped exactly if its name ends in .gz.
-        object_hook: as of `json.load`; lets a caller shrink each object while the file is parsed.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated, not JSON, or not what its name says.
     """
     path = Path(path)
-    try:
+    with one_sentence(path):
         # `name` alone decides: guessing from the content would hide a wrongly named file.
         content = gzip.decompress(path.read_bytes()) if path.suffix == '.gz' else path.read_bytes()
-        return json.loads(content, object_hook=object_hook)
+        return json.loads(content)
+
+
+@contextmanager
+def one_sentence(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with reading and parsing a file into one sentence that names it."""
+    try:
+        yield
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: no such file') from None
     except (OSError, EOFError, zlib.error) as error:

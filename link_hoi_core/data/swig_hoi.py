@@ -4,6 +4,7 @@ Interactions with Large-Vocabulary Objects via Query and Multi-Scale Detection" 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def _image(where: str, entry: Any, vocabulary: Vocabulary) -> AnnotatedImage:
         categories = read_ids(categories, len(vocabulary.objects))
         human = read_ids([pair['subject_id'] for pair in pairs], len(boxes))
         object_ = read_ids([pair['object_id'] for pair in pairs], len(boxes))
-        return annotated_image(
+        image = annotated_image(
             vocabulary,
             str(entry['file_name']),
             read_size(entry['width'], entry['height']),
@@ -65,3 +66,4 @@ def _image(where: str, entry: Any, vocabulary: Vocabulary) -> AnnotatedImage:
             categories[object_],
             read_ids([pair['action_id'] for pair in pairs], len(vocabulary.verbs)),
         )
+        return replace(image, id=entry.get('img_id'))

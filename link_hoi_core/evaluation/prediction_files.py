@@ -1,60 +1,74 @@
-"""HICO-DET prediction files, read into arrays and written.
+"""Prediction files of HICO-DET, V-COCO and SWiG-HOI, read into arrays and written.
 
-`{"images": [{"file_name", "dets": [[hx1,hy1,hx2,hy2, ox1,oy1,ox2,oy2, hoi_id, score], …]}]}`,
-boxes 0-based continuous in pixels of the original image, hoi_id 0-based; gzipped if named .gz.
+`{"images": [{"file_name", "dets": [[hx1,hy1,hx2,hy2, ox1,oy1,ox2,oy2, class, score], …]}]}`, boxes
+0-based continuous in pixels of the original image; gzipped if named .gz. An image of V-COCO is
+named by COCO's "image_id", one of SWiG-HOI by the annotations' "img_id". The class is the HOI id of
+HICO-DET and SWiG-HOI; of V-COCO it indexes "classes", the 24 "action role", which stands beside
+"images", and an object box of zeros there means that there is no object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from link_hoi_core.data.hico_det import NUM_HOIS
-from link_hoi_core.data.json_files import read_json, write_json
+from link_hoi_core.data.annotated_image import AnnotatedImage
+from link_hoi_core.data.json_files import write_json
+from link_hoi_core.data.json_stream import stream_json
 from link_hoi_core.evaluation.pairs import ScoredPairs
+from link_hoi_core.evaluation.remarks import Remarks
+from link_hoi_core.vocabulary import load_vocabulary
 
 ROW_LENGTH = 10
+_NAMED_BY = {'hico-det': 'file_name', 'v-coco': 'image_id', 'swig-hoi': 'img_id'}
+_PART = 1_000_000  # rows; about 0.1 GB
+_FEW = 3
 
 
-def read_predictions(path: str | Path, file_names: Sequence[str]) -> ScoredPairs:
-    """Read the predictions for the images `file_names`; an image may be absent from the file.
+def read_predictions(
+    paths: Sequence[Path], benchmark: str, images: Sequence[AnnotatedImage], remarks: Remarks
+) -> Iterator[ScoredPairs]:
+    """Read the predictions for `images` from one file or from many, part after part.
+
+    A part has all predictions of its images and seldom more than a million; at least one comes.
+    Left out, and noted: images that are not in `images`, and rows with NaN, a box whose x2 < x1 or
+    y2 < y1, or a class that there is not. Said: images without an entry, scores outside 0..1, and
+    rows that come twice.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is malformed or truncated, has an image that is not in `file_names`
-            or comes twice, or a row with a wrong length, an unknown id, or NaN; one sentence.
+        ValueError: a file is malformed or truncated, or an image comes twice, be it in two files;
+            or there is something to note, and the remarks are strict. One sentence.
     """
-
-    def rows_to_array(item: dict[str, Any]) -> dict[str, Any]:
-        # While the file is parsed, so that only one image is ever held as Python numbers.
-        if 'dets' in item:
-            item['dets'] = _rows(f'{path}: image {item.get("file_name")!r}', item['dets'])
-        return item
-
-    content = read_json(path, rows_to_array)
-    if not isinstance(content, dict) or not isinstance(content.get('images'), list):
-        raise ValueError(f"{path}: not a prediction file: expected an object with a list 'images'")
-    number = {name: index for index, name in enumerate(file_names)}
-    parts = {}
-    for item in content['images']:
-        if not isinstance(item, dict) or not {'file_name', 'dets'} <= item.keys():
-            raise ValueError(f"{path}: an image lacks 'file_name' or 'dets'")
-        name = item['file_name']
-        if not isinstance(name, str) or name not in number:
-            raise ValueError(f'{path}: image {name!r} is not in the annotations')
-        if name in parts:
-            raise ValueError(f'{path}: image {name!r} comes twice')
-        parts[name] = _pairs(number[name], item['dets'])
-    return ScoredPairs.concatenate(parts.values())
+    reader = _Reader(benchmark, images, remarks)
+    rows: list[tuple[int, np.ndarray]] = []
+    held = 0
+    for path in paths:
+        for image, found in reader.read(path):
+            rows.append((image, found))
+            held += len(found)
+            if held >= _PART:
+                part = _pairs(rows)
+                rows, held = [], 0
+                yield part
+    yield _pairs(rows)
+    reader.finish()
 
 
 def write_predictions(
-    path: str | Path, file_names: Sequence[str], predictions: ScoredPairs
+    path: Path, benchmark: str, images: Sequence[AnnotatedImage], predictions: ScoredPairs
 ) -> None:
-    """Write every image of `file_names`, in their order; numbers are written exactly."""
+    """Write an entry for each of `images`, in their order; numbers are written exactly.
+
+    Raises:
+        ValueError: the images have no id by which the benchmark's files could name them.
+    """
     columns = (
         predictions.boxes_h,
         predictions.boxes_o,
@@ -62,17 +76,115 @@ def write_predictions(
         predictions.score[:, None],
     )
     order = np.argsort(predictions.image, kind='stable')
-    bounds = np.searchsorted(predictions.image[order], np.arange(len(file_names) + 1))
-    images = []
-    for index, name in enumerate(file_names):
+    bounds = np.searchsorted(predictions.image[order], np.arange(len(images) + 1))
+    entries = []
+    for index, name in enumerate(image_names(benchmark, images)):
         rows = order[bounds[index] : bounds[index + 1]]
         dets = np.concatenate([column[rows] for column in columns], axis=1).tolist()
-        images.append({'file_name': name, 'dets': dets})
-    write_json(path, {'images': images})
+        entries.append({_NAMED_BY[benchmark]: name, 'dets': dets})
+    classes = {'classes': list(_v_coco_classes())} if benchmark == 'v-coco' else {}
+    write_json(path, {**classes, 'images': entries})
 
 
-def _rows(where: str, dets: list[list[float]]) -> np.ndarray:
-    """The rows of one image as a checked array (D, 10) of float64."""
+def image_names(benchmark: str, images: Sequence[AnnotatedImage]) -> list[str | int]:
+    """What a prediction file of the benchmark calls each image.
+
+    Raises:
+        ValueError: a file name of V-COCO does not end in COCO's id, or two images have one name.
+    """
+    if benchmark == 'hico-det':
+        names = [image.file_name for image in images]
+    elif benchmark == 'v-coco':
+        names = [_coco_id(image.file_name) for image in images]
+    else:
+        names = [image.file_name if image.id is None else image.id for image in images]
+    (name, count) = max(Counter(names).items(), key=itemgetter(1), default=('', 0))
+    if count > 1:
+        raise ValueError(f'the annotations have {count} images called {name!r}')
+    return names
+
+
+class _Reader:
+    """Reads files of one benchmark; remembers which images have come."""
+
+    def __init__(self, benchmark: str, images: Sequence[AnnotatedImage], remarks: Remarks) -> None:
+        self._key = _NAMED_BY[benchmark]
+        self._classes = _v_coco_classes() if benchmark == 'v-coco' else None
+        self._count = len(self._classes or load_vocabulary(benchmark).hois)
+        self._number = {name: i for i, name in enumerate(image_names(benchmark, images))}
+        self._remarks = remarks
+        self._file_of: dict[str | int, Path] = {}
+        self._repeated = 0
+        self._outside = 0
+
+    def read(self, path: Path) -> Iterator[tuple[int, np.ndarray]]:
+        """The number of each image that is known, and its sound rows (D, 10) of float64."""
+        classes = None
+        for key, value in stream_json(path, 'images'):
+            if key == 'images':
+                name, rows = self._entry(path, value)
+                if name in self._number:
+                    yield self._number[name], self._sound(f'{path}: image {name!r}', rows)
+                else:
+                    what = 'images that are not in the annotations, left out'
+                    self._remarks.note(what, f'{name!r} of {path.name}')
+            elif key == 'classes':
+                classes = value
+        if self._classes is not None and classes != list(self._classes):
+            raise ValueError(f"{path}: 'classes' are not V-COCO's 24 pairs of an action and a role")
+
+    def finish(self) -> None:
+        """Say what only shows when all files have been read."""
+        missing = [repr(name) for name in self._number if name not in self._file_of]
+        if missing:
+            named = ', '.join(missing[:_FEW]) + (' ...' if len(missing) > _FEW else '')
+            self._remarks.say(f'annotated images without predictions: {len(missing)} ({named})')
+        if self._repeated:
+            self._remarks.say(
+                f'predictions that repeat one of the same image to the last digit: '
+                f'{self._repeated} (at most one of them can be right)'
+            )
+        if self._outside:
+            self._remarks.say(f'predictions with a score outside 0..1, as is: {self._outside}')
+
+    def _entry(self, path: Path, entry: Any) -> tuple[str | int, np.ndarray]:
+        """An image's name, which has not come before, and its rows."""
+        if not isinstance(entry, dict) or not {self._key, 'dets'} <= entry.keys():
+            raise ValueError(f"{path}: an image lacks {self._key!r} or 'dets'")
+        name = entry[self._key]
+        if not isinstance(name, (str, int)):
+            raise ValueError(f'{path}: an image has the {self._key!r} {name!r}')
+        if name in self._file_of:
+            files = ' and '.join(dict.fromkeys([str(self._file_of[name]), str(path)]))
+            raise ValueError(f'{files}: image {name!r} comes twice')
+        self._file_of[name] = path
+        return name, _rows(f'{path}: image {name!r}', entry['dets'])
+
+    def _sound(self, where: str, rows: np.ndarray) -> np.ndarray:
+        """The rows that can be evaluated; the others are noted, remarkable ones counted."""
+        boxes, class_, score = rows[:, :8], rows[:, 8], rows[:, 9]
+        finite = (np.abs(rows) < np.finfo(np.float32).max).all(axis=1)  # also false for NaN
+        corners = boxes.reshape(-1, 2, 2, 2)
+        inverted = finite & (corners[:, :, 1] < corners[:, :, 0]).any(axis=(1, 2))
+        known = (class_ >= 0) & (class_ < self._count) & (class_ == np.floor(class_))
+        self._note('predictions with a NaN or infinite number, left out', where, ~finite)
+        self._note('predictions with a box of negative width or height, left out', where, inverted)
+        what = f'predictions of a class other than 0..{self._count - 1}, left out'
+        self._note(what, where, finite & ~known)
+        keep = finite & known & ~inverted
+        rows = rows if keep.all() else rows[keep]
+        self._outside += int(((score < 0) | (score > 1))[keep].sum())
+        self._repeated += _repeated(rows)
+        return rows
+
+    def _note(self, what: str, where: str, bad: np.ndarray) -> None:
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            self._remarks.note(what, f'{where}, row {row}', int(bad.sum()))
+
+
+def _rows(where: str, dets: Any) -> np.ndarray:
+    """The rows of one image as an array (D, 10) of float64."""
     try:
         rows = np.array(dets, np.float64)
     except (TypeError, ValueError) as error:
@@ -83,19 +195,39 @@ def _rows(where: str, dets: list[list[float]]) -> np.ndarray:
         raise ValueError(
             f'{where}: expected rows of {ROW_LENGTH} numbers, found an array of {rows.shape}'
         )
-    if not (np.abs(rows) < np.finfo(np.float32).max).all():  # also false for NaN
-        raise ValueError(f'{where}: a box or score is NaN or infinite')
-    hoi = rows[:, 8]
-    if not ((hoi >= 0) & (hoi < NUM_HOIS) & (hoi == np.floor(hoi))).all():
-        raise ValueError(f'{where}: a hoi_id is not a whole number in 0..{NUM_HOIS - 1}')
     return rows
 
 
-def _pairs(image: int, rows: np.ndarray) -> ScoredPairs:
+def _repeated(rows: np.ndarray) -> int:
+    """How many of the rows equal an earlier one in every bit."""
+    key = rows.view(np.uint64) @ _MIX  # far quicker than to sort whole rows
+    return len(rows) - len(np.unique(key))
+
+
+_MIX = np.random.default_rng(0).integers(1 << 63, size=ROW_LENGTH, dtype=np.uint64) * 2 + 1
+
+
+def _pairs(images: Sequence[tuple[int, np.ndarray]]) -> ScoredPairs:
+    """The rows of some images as columns, in the same order."""
+    number = np.array([image for image, _ in images], np.int32)
+    length = np.array([len(rows) for _, rows in images], np.int64)
+    rows = np.concatenate([np.zeros((0, ROW_LENGTH)), *(rows for _, rows in images)])
     return ScoredPairs(
-        np.full(len(rows), image, np.int32),
+        np.repeat(number, length),
         rows[:, 0:4].astype(np.float32),
         rows[:, 4:8].astype(np.float32),
         rows[:, 8].astype(np.int32),
-        rows[:, 9],
+        rows[:, 9].copy(),  # a view would keep all of `rows`
     )
+
+
+def _v_coco_classes() -> tuple[str, ...]:
+    return load_vocabulary('v-coco').verbs
+
+
+def _coco_id(file_name: str) -> int:
+    """294 of 'COCO_val2014_000000000294.jpg'."""
+    digits = re.search(r'(\d+)\.\w+$', file_name)
+    if digits is None:
+        raise ValueError(f"image {file_name!r}: expected a name that ends in COCO's id")
+    return int(digits[1])

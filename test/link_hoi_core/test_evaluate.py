@@ -33,7 +33,7 @@ def predictions(tmp_path: Path, annotations: Path) -> Path:
     images = read_hico_det(annotations)
     pairs = annotated_pairs(images)
     scored = ScoredPairs(*(vars(pairs) | {'score': np.full(len(pairs), 0.4)}).values())
-    write_predictions(tmp_path / 'found.json', [image.file_name for image in images], scored)
+    write_predictions(tmp_path / 'found.json', 'hico-det', images, scored)
     return tmp_path / 'found.json'
 
 
@@ -133,8 +133,7 @@ def test_known_object_protocol_of_the_real_test_set(tmp_path: Path, shared: Path
         *(vars(pairs) | {'image': np.roll(pairs.image, 3000), 'score': pairs.score * 2}).values()
     )
     path = tmp_path / 'found.json.gz'
-    names = [image.file_name for image in images]
-    write_predictions(path, names, ScoredPairs.concatenate([pairs, elsewhere]))
+    write_predictions(path, 'hico-det', images, ScoredPairs.concatenate([pairs, elsewhere]))
     default = figures(tmp_path, annotations, '--predictions', path)
     known = figures(tmp_path, annotations, '--predictions', path, '--protocol', 'known-object')
     assert default['full'] < 60 < known['full']
@@ -159,7 +158,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
         ((predictions, *found), 'not a HICO-DET annotation file'),
         ((annotations, '--predictions', nowhere), 'nowhere: no such file'),
         ((annotations, '--predictions', broken, '--json', output), 'broken.json: not valid JSON'),
-        ((annotations, '--predictions', annotations), 'not a prediction file'),
+        ((annotations, '--predictions', annotations), "an object with a list 'images'"),
         ((annotations, *found, '--protocol', 'known-object'), 'needs anno.mat'),
         ((annotations, *found, '--boxes', 'ground-truth'), '--boxes goes with --model'),
         ((annotations, '--model', small_checkpoint), 'needs --boxes ground-truth'),

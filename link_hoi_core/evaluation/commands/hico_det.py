@@ -7,6 +7,7 @@ file of predictions (`--predictions FILE`).
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from link_hoi_core.evaluation.hico_det import CONVENTIONS, hico_det_figures, ran
 from link_hoi_core.evaluation.image_labels import read_known_objects
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.prediction_files import read_predictions
+from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_core.evaluation.report import hico_det_json, hico_det_table
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.vocabulary import load_vocabulary
@@ -93,7 +95,11 @@ def _predictions(
     if options.predictions is not None:
         if options.boxes is not None:
             raise ValueError('--boxes goes with --model: a prediction file has its own boxes')
-        found = read_predictions(options.predictions, [image.file_name for image in images])
+        remarks = Remarks()
+        parts = read_predictions([options.predictions], 'hico-det', images, remarks)
+        found = ScoredPairs.concatenate(parts)
+        for sentence in remarks.sentences():
+            print(sentence, file=sys.stderr)
         threshold = DEFAULT_F1_THRESHOLD
     else:
         if options.boxes is None:

@@ -1,4 +1,4 @@
-"""HICO-DET prediction files: exact both ways, and one sentence for whatever is wrong."""
+"""Prediction files: exact both ways, odd rows left out and counted, one sentence for the rest."""
 
 from __future__ import annotations
 
@@ -9,11 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from link_hoi_core.data.annotated_image import AnnotatedImage
+from link_hoi_core.evaluation import prediction_files
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.prediction_files import read_predictions, write_predictions
+from link_hoi_core.evaluation.remarks import Remarks
+from link_hoi_core.vocabulary import load_vocabulary
 
-NAMES = ['b.jpg', 'a.jpg', 'c.jpg']
 ROW = [0, 1, 10, 20, 5.5, 6, 30, 40, 153, 0.25]
+CLASSES = list(load_vocabulary('v-coco').verbs)
+
+
+def annotated(*names: str, ids: tuple[int | str, ...] = ()) -> list[AnnotatedImage]:
+    boxes, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    return [
+        AnnotatedImage(name, (50, 50), boxes, boxes, labels, labels, labels, id_)
+        for name, id_ in zip(names, ids or [None] * len(names))
+    ]
+
+
+IMAGES = annotated('b.jpg', 'a.jpg', 'c.jpg')
+COCO = annotated('COCO_val2014_000000000294.jpg', 'COCO_val2014_000000002473.jpg')
 
 
 def write(path: Path, content: object) -> Path:
@@ -25,6 +41,13 @@ def one_image(dets: object, name: object = 'a.jpg') -> dict:
     return {'images': [{'file_name': name, 'dets': dets}]}
 
 
+def read(*paths: Path, strict: bool = False) -> tuple[ScoredPairs, list[str]]:
+    """The predictions of HICO-DET, and the remarks but those on images without predictions."""
+    remarks = Remarks(strict)
+    found = ScoredPairs.concatenate(read_predictions(paths, 'hico-det', IMAGES, remarks))
+    return found, [line for line in remarks.sentences() if 'without predictions' not in line]
+
+
 def test_rows_become_columns_with_images_numbered_as_annotated(tmp_path: Path) -> None:
     other = [*ROW[:8], 7, 0.5]
     content = {
@@ -34,37 +57,145 @@ def test_rows_become_columns_with_images_numbered_as_annotated(tmp_path: Path) -
             {'file_name': 'c.jpg', 'dets': []},
         ]
     }
-    found = read_predictions(write(tmp_path / 'p.json', content), NAMES)
+    found, remarks = read(write(tmp_path / 'p.json', content))
     assert found.image.tolist() == [1, 1, 0]
     assert found.hoi.tolist() == [153, 7, 7]
     assert found.score.tolist() == [0.25, 0.5, 0.5]
     assert found.boxes_h[0].tolist() == [0, 1, 10, 20]
     assert found.boxes_o[0].tolist() == [5.5, 6, 30, 40]
+    assert remarks == []
 
 
+@pytest.mark.parametrize(
+    ('benchmark', 'images', 'classes'),
+    [
+        ('hico-det', IMAGES, 600),
+        ('v-coco', [*COCO, *annotated('COCO_train2014_000000000009.jpg')], 24),
+        ('swig-hoi', annotated('x.jpg', 'y.jpg', 'z.jpg', ids=(7, 'y_1', 9)), 14130),
+        ('swig-hoi', annotated('x.jpg', 'y.jpg', 'z.jpg'), 14130),
+    ],
+)
 @pytest.mark.parametrize('name', ['p.json', 'p.json.gz'])
-def test_written_predictions_read_back_exactly(tmp_path: Path, name: str) -> None:
+def test_written_predictions_read_back_exactly(
+    tmp_path: Path, benchmark: str, images: list[AnnotatedImage], classes: int, name: str
+) -> None:
     random = np.random.default_rng(0)
+    corner = random.uniform(0, 500, (2, 5, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(0, 50, (2, 5, 2))], axis=2)
+    boxes[1, 2] = 0  # V-COCO: no object
     pairs = ScoredPairs(
         np.array([0, 0, 2, 2, 2], np.int32),
-        random.uniform(0, 500, (5, 4)).astype(np.float32),
-        random.uniform(0, 500, (5, 4)).astype(np.float32),
-        random.integers(600, size=5).astype(np.int32),
+        *boxes.astype(np.float32),
+        random.integers(classes, size=5).astype(np.int32),
         random.random(5),
     )
-    write_predictions(tmp_path / name, NAMES, pairs)
-    found = read_predictions(tmp_path / name, NAMES)
+    path, remarks = tmp_path / name, Remarks(strict=True)
+    write_predictions(path, benchmark, images, pairs)
+    found = ScoredPairs.concatenate(read_predictions([path], benchmark, images, remarks))
     for column in ('image', 'boxes_h', 'boxes_o', 'hoi', 'score'):
         assert np.array_equal(getattr(found, column), getattr(pairs, column)), column
+    assert remarks.sentences() == []
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_v_coco_names_images_by_the_id_of_coco(tmp_path: Path) -> None:
+    entries = [{'image_id': 2473, 'dets': [[*ROW[:4], 0, 0, 0, 0, 23, 0.5]]}]
+    path = write(tmp_path / 'p.json', {'classes': CLASSES, 'images': entries})
+    (found,) = read_predictions([path], 'v-coco', COCO, Remarks(strict=True))
+    assert (found.image.tolist(), found.hoi.tolist()) == ([1], [23])
+    for classes in (CLASSES[::-1], None):
+        write(path, {'classes': classes, 'images': entries})
+        with pytest.raises(ValueError, match="'classes' are not V-COCO's 24 pairs"):
+            list(read_predictions([path], 'v-coco', COCO, Remarks()))
+    with pytest.raises(ValueError, match="'bus.jpg': expected a name that ends in COCO's id"):
+        list(read_predictions([path], 'v-coco', annotated('bus.jpg'), Remarks()))
+
+
+def test_parts_hold_whole_images_and_all_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_files, '_PART', 3)
+    first = write(
+        tmp_path / 'first.json',
+        {'images': [one_image([ROW] * n, f'{i}.jpg')['images'][0] for i, n in enumerate([2, 5])]},
+    )
+    second = write(tmp_path / 'second.json', one_image([ROW], '2.jpg'))
+    images = annotated('0.jpg', '1.jpg', '2.jpg', '3.jpg')
+    remarks = Remarks()
+    parts = list(read_predictions([first, second], 'hico-det', images, remarks))
+    assert [part.image.tolist() for part in parts] == [[0] * 2 + [1] * 5, [2]]
+    assert "annotated images without predictions: 1 ('3.jpg')" in remarks.sentences()
+    assert any(
+        line.endswith('5 (at most one of them can be right)') for line in remarks.sentences()
+    )
+
+
 def test_no_predictions(tmp_path: Path) -> None:
-    assert len(read_predictions(write(tmp_path / 'p.json', {'images': []}), NAMES)) == 0
+    remarks = Remarks(strict=True)
+    path = write(tmp_path / 'p.json', {'images': []})
+    (part,) = read_predictions([path], 'hico-det', IMAGES, remarks)
+    assert len(part) == 0
+    (said,) = remarks.sentences()
+    assert said == "annotated images without predictions: 3 ('b.jpg', 'a.jpg', 'c.jpg')"
 
 
 def changed(position: int, value: object) -> list:
-    return [ROW, [*ROW[:position], value, *ROW[position + 1 :]]]
+    """Three sound rows with an odd one among them."""
+    rows = [[*ROW[:9], score] for score in (0.1, 0.2, 0.3, 0.4)]
+    rows[1][position] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ('position', 'value', 'what'),
+    [
+        (2, float('nan'), 'a NaN or infinite number'),
+        (9, float('inf'), 'a NaN or infinite number'),
+        (6, 1e300, 'a NaN or infinite number'),
+        (9, None, 'a NaN or infinite number'),
+        (2, -1, 'a box of negative width or height'),
+        (7, 5.9, 'a box of negative width or height'),
+        (8, 600, 'a class other than 0..599'),
+        (8, -1, 'a class other than 0..599'),
+        (8, 1.5, 'a class other than 0..599'),
+    ],
+)
+def test_odd_rows_are_left_out_and_counted(
+    tmp_path: Path, position: int, value: object, what: str
+) -> None:
+    path = write(tmp_path / 'p.json', one_image(changed(position, value)))
+    found, remarks = read(path)
+    assert found.score.tolist() == [0.1, 0.3, 0.4]
+    (line,) = remarks
+    assert what in line and line.endswith(f"left out: 1 ({path}: image 'a.jpg', row 1)")
+    with pytest.raises(ValueError, match='strict'):
+        read(path, strict=True)
+
+
+def test_what_is_only_said(tmp_path: Path) -> None:
+    """A box without area matches nothing, as with the original evaluators; it is no error."""
+    flat = [*ROW[:2], 0, *ROW[3:9], 1.5]
+    path = write(tmp_path / 'p.json', one_image([ROW, flat, ROW, [*ROW[:9], -3], ROW]))
+    found, remarks = read(path, strict=True)
+    assert found.score.tolist() == [0.25, 1.5, 0.25, -3, 0.25]
+    assert remarks == [
+        'predictions that repeat one of the same image to the last digit: 2 '
+        '(at most one of them can be right)',
+        'predictions with a score outside 0..1, as is: 2',
+    ]
+
+
+def test_unknown_images_are_left_out_and_counted(tmp_path: Path) -> None:
+    names = ['x.jpg', 'a.jpg', 'y.jpg', 3]
+    content = {'images': [one_image([ROW], name)['images'][0] for name in names]}
+    path = write(tmp_path / 'p.json', content)
+    found, remarks = read(path)
+    assert found.image.tolist() == [1]
+    (line,) = remarks
+    assert line.startswith('images that are not in the annotations, left out: 3 (')
+    assert "'x.jpg' of p.json" in line
+    with pytest.raises(ValueError, match=r"not in the annotations.*'x\.jpg'.*strict"):
+        read(path, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -74,30 +205,28 @@ def changed(position: int, value: object) -> list:
         ({'images': {}}, "an object with a list 'images'"),
         ({'images': [3]}, "lacks 'file_name' or 'dets'"),
         ({'images': [{'file_name': 'a.jpg'}]}, "lacks 'file_name' or 'dets'"),
-        (one_image([ROW], 'unknown.jpg'), "'unknown.jpg' is not in the annotations"),
-        (one_image([ROW], ['a.jpg']), 'is not in the annotations'),
+        (one_image([ROW], ['a.jpg']), "an image has the 'file_name' ['a.jpg']"),
         ({'images': one_image([])['images'] * 2}, "'a.jpg' comes twice"),
         (one_image([ROW, ROW[:9]]), "'a.jpg': expected rows of 10 numbers"),
         (one_image([ROW[:9]]), "'a.jpg': expected rows of 10 numbers"),
         (one_image(ROW), "'a.jpg': expected rows of 10 numbers"),
         (one_image(None), "'a.jpg': expected rows of 10 numbers"),
         (one_image(changed(0, 'left')), "'a.jpg': expected rows of 10 numbers"),
-        (one_image(changed(8, 600)), "'a.jpg': a hoi_id is not a whole number in 0..599"),
-        (one_image(changed(8, -1)), "'a.jpg': a hoi_id is not a whole number in 0..599"),
-        (one_image(changed(8, 1.5)), "'a.jpg': a hoi_id is not a whole number in 0..599"),
-        (one_image(changed(9, float('nan'))), "'a.jpg': a box or score is NaN or infinite"),
-        (one_image(changed(2, float('nan'))), "'a.jpg': a box or score is NaN or infinite"),
-        (one_image(changed(6, 1e300)), "'a.jpg': a box or score is NaN or infinite"),
-        (one_image(changed(9, None)), "'a.jpg': a box or score is NaN or infinite"),
     ],
 )
 def test_bad_content_is_one_sentence(tmp_path: Path, content: object, message: str) -> None:
     path = write(tmp_path / 'p.json', content)
     with pytest.raises(ValueError) as error:
-        read_predictions(path, NAMES)
+        read(path)
     assert message in str(error.value)
     assert str(error.value).startswith(str(path))
     assert '\n' not in str(error.value)
+
+
+def test_an_image_in_two_files_is_one_sentence(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f'{name}.json', one_image([ROW])) for name in 'pq']
+    with pytest.raises(ValueError, match=f"^{paths[0]} and {paths[1]}: image 'a.jpg' comes twice"):
+        read(*paths)
 
 
 @pytest.mark.parametrize('name', ['p.json', 'p.json.gz'])
@@ -106,4 +235,4 @@ def test_truncated_files_are_one_sentence(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes((gzip.compress(content) if path.suffix == '.gz' else content)[:-15])
     with pytest.raises(ValueError, match=f'^{path}: '):
-        read_predictions(path, NAMES)
+        read(path)
