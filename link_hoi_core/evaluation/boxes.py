@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,14 +14,13 @@ from link_hoi_core.data.hico_det import ground_truth_detections
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.recorded import find_recorded
 from link_hoi_core.evaluation.pairs import ScoredPairs, predicted_pairs
+from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_core.predictor import HoiPredictor
+from link_hoi_core.progress import progress
 from link_hoi_core.structures import Detections
 from link_hoi_core.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from link_hoi_core.evaluation.remarks import Remarks
-
-_PART = 2048  # images whose pairs make one part
+_PART = 2048  # images whose pairs make one part; a multiple of the next two
 _BATCH = 1024  # images whose interactions are held as objects at once
 _PICTURES = 64  # images whose pixels are held at once
 
@@ -61,11 +59,11 @@ def recorded_boxes(
         ValueError: it is malformed, or of other images; one sentence.
     """
     found, unknown = find_recorded(path, images, vocabulary)
-    lacking = [image.file_name for image, boxes in zip(images, found) if boxes is None]
-    for name in lacking:
-        remarks.note(f'images are not in {path}, and so have no boxes', name)
+    for image, boxes in zip(images, found):
+        if boxes is None:
+            remarks.note(f'images that {path} lacks, which so have no boxes', image.file_name)
     for name in unknown:
-        remarks.note(f'images of {path} are not in the annotations, and left out', name)
+        remarks.note(f'images of {path} that are not in the annotations, left out', name)
     return found
 
 
@@ -74,6 +72,7 @@ def predict_boxes(
     detections: Sequence[Detections | None],
     names: Sequence[str],
     folder: ImageFolder | None = None,
+    reported: Sequence[Detections | None] | None = None,
 ) -> Iterator[ScoredPairs]:
     """A model's interactions among given boxes, in parts of some thousand images.
 
@@ -85,6 +84,8 @@ def predict_boxes(
         detections: of each image; one without boxes gives nothing, and no picture is opened.
         names: of the pictures; item i of both belongs to image i.
         folder: where the pictures are; not opened for a model without a backbone.
+        reported: the detections whose boxes the pairs have, row by row, where these are others
+            than the model sees (`perturbation.perturb_all`).
 
     Raises:
         ValueError: the predictor needs pixels and there is no folder, or a picture is unreadable
@@ -92,19 +93,26 @@ def predict_boxes(
         FileNotFoundError: a picture is not there.
     """
     folder = folder if predictor.needs_image else None
+    reported = detections if reported is None else reported
     most = _BATCH if folder is None else _PICTURES
     with_boxes = [index for index, boxes in enumerate(detections) if boxes]
-    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
+    with (
+        ThreadPoolExecutor() as pool,  # Pillow decodes without holding the interpreter's lock
+        progress('predicting', len(with_boxes)) as show,
+    ):
 
-        def pairs(images: Sequence[int]) -> Iterator[ScoredPairs]:
-            for batch in _cut(images, most):
-                boxes = [detections[index] for index in batch]
+        def pairs(first: int) -> Iterator[ScoredPairs]:
+            """Of the images with boxes from the `first`, one part."""
+            for start in range(first, min(first + _PART, len(with_boxes)), most):
+                batch = with_boxes[start : start + most]
+                seen = [detections[index] for index in batch]
                 pictures = folder and list(pool.map(folder.read, (names[i] for i in batch)))
-                for row in zip(batch, boxes, predictor.predict_batch(boxes, pictures)):
-                    yield predicted_pairs(*row, predictor.vocabulary)
+                for index, found in zip(batch, predictor.predict_batch(seen, pictures)):
+                    yield predicted_pairs(index, reported[index], found, predictor.vocabulary)
+                show(start + len(batch))
 
-        for part in _cut(with_boxes, _PART):
-            yield ScoredPairs.concatenate(pairs(part))
+        for first in range(0, len(with_boxes), _PART):
+            yield ScoredPairs.concatenate(pairs(first))
 
 
 def predict_ground_truth_boxes(
@@ -114,8 +122,3 @@ def predict_ground_truth_boxes(
     boxes = ground_truth_boxes(images, predictor.vocabulary)
     names = [image.file_name for image in images]
     return ScoredPairs.concatenate(predict_boxes(predictor, boxes, names, folder))
-
-
-def _cut(images: Sequence[int], most: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(images), most):
-        yield images[start : start + most]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,17 @@ from link_hoi_core.checkpoint import Checkpoint, load_checkpoint
 from link_hoi_core.data.annotated_image import AnnotatedImage, annotated_image
 from link_hoi_core.data.hico_det import ground_truth_detections, read_hico_det
 from link_hoi_core.data.image_folder import ImageFolder
+from link_hoi_core.data.recorded import RecordedImage, write_recorded
 from link_hoi_core.evaluation import boxes
 from link_hoi_core.evaluation.boxes import (
     ground_truth_boxes,
     predict_boxes,
     predict_ground_truth_boxes,
+    recorded_boxes,
 )
 from link_hoi_core.evaluation.pairs import ScoredPairs, predicted_pairs
+from link_hoi_core.evaluation.perturbation import Perturbation, perturb_all
+from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_core.model.link import Link
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.structures import Detections
@@ -88,11 +93,11 @@ def test_parts_together_are_all_and_no_image_is_in_two(
 ) -> None:
     predictor = make_predictor(select=False)
     whole = predict_ground_truth_boxes(predictor, images)
-    monkeypatch.setattr(boxes, '_PART', 3)
+    monkeypatch.setattr(boxes, '_PART', 4)
     monkeypatch.setattr(boxes, '_BATCH', 2)
     given = ground_truth_boxes(images, predictor.vocabulary)
     parts = list(predict_boxes(predictor, given, [image.file_name for image in images]))
-    assert [len(set(part.image)) for part in parts] == [3, 3, 2]  # two images have no boxes
+    assert [len(set(part.image)) for part in parts] == [4, 4]  # two images have no boxes
     together = ScoredPairs.concatenate(parts)
     assert np.array_equal(together.image, whole.image) and np.array_equal(together.hoi, whole.hoi)
     np.testing.assert_allclose(together.score, whole.score, rtol=0, atol=1e-6)
@@ -126,6 +131,39 @@ def test_labels_are_those_of_the_model() -> None:
     assert np.array_equal(own.boxes, other.boxes)
 
 
+def test_recorded_boxes_go_to_their_images(tmp_path: Path, images: list[AnnotatedImage]) -> None:
+    """By name, with or without folders; what has no counterpart is counted, or stops if strict."""
+    vocabulary = load_vocabulary('hico-det')
+    found = Detections([[1, 2, 30, 40], [50, 60, 70, 80]], [0.9, 0.5], [0, 1], images[1].size)
+    names = [images[3].file_name, images[1].file_name, 'other.jpg']
+    recorded = [RecordedImage(name, found) for name in names]
+    path = tmp_path / 'recorded.json'
+    write_recorded(path, recorded, ('unicorn', 'person'))
+    in_folders = [replace(image, file_name=f'test/{image.file_name}') for image in images]
+    remarks = Remarks()
+    given = recorded_boxes(path, in_folders, vocabulary, remarks)
+    assert [i for i, boxes in enumerate(given) if boxes] == [1, 3]
+    assert given[1].labels.tolist() == [-1, 0]
+    lacking, unknown = remarks.sentences()
+    assert 'recorded.json lacks' in lacking and f'8 (test/{images[0].file_name}, ' in lacking
+    assert 'not in the annotations' in unknown and '1 (other.jpg)' in unknown
+    with pytest.raises(ValueError, match='recorded.json lacks'):
+        recorded_boxes(path, in_folders, vocabulary, Remarks(strict=True))
+
+
+def test_recorded_boxes_of_other_images_are_refused(
+    tmp_path: Path, images: list[AnnotatedImage]
+) -> None:
+    vocabulary, path = load_vocabulary('hico-det'), tmp_path / 'recorded.json'
+    small = RecordedImage(images[1].file_name, Detections.empty((240, 320)))
+    write_recorded(path, [small], vocabulary.objects)
+    with pytest.raises(ValueError, match='640 x 480 .* 320 x 240'):
+        recorded_boxes(path, images, vocabulary, Remarks())
+    write_recorded(path, [small, small], vocabulary.objects)
+    with pytest.raises(ValueError, match='comes twice'):
+        recorded_boxes(path, images, vocabulary, Remarks())
+
+
 def test_a_class_of_v_coco_is_its_verb(make_model: Callable[..., Link]) -> None:
     """Whatever the object: 'hold' is one class, of a cup as of a ball."""
     vocabulary = load_vocabulary('v-coco')
@@ -141,3 +179,20 @@ def test_a_class_of_v_coco_is_its_verb(make_model: Callable[..., Link]) -> None:
     assert set(of_cup) == set(np.flatnonzero(vocabulary.valid[cup]))
     assert set(of_ball) == set(np.flatnonzero(vocabulary.valid[ball]))
     assert vocabulary.verbs.index('hold obj') in set(of_cup) & set(of_ball)
+
+
+def test_a_model_sees_other_boxes_than_are_reported(
+    make_predictor: Callable[..., HoiPredictor], images: list[AnnotatedImage]
+) -> None:
+    predictor = make_predictor(select=False)
+    names = [image.file_name for image in images]
+    given = ground_truth_boxes(images, predictor.vocabulary)
+    seen, reported = perturb_all(given, names, Perturbation(shift=0.5), 0)
+    as_seen, as_reported = (
+        ScoredPairs.concatenate(predict_boxes(predictor, seen, names, None, boxes))
+        for boxes in (None, reported)
+    )
+    assert np.array_equal(as_seen.score, as_reported.score)
+    of_first = as_reported.take(as_reported.image == 1)
+    assert {tuple(box) for box in of_first.boxes_h} <= {tuple(box) for box in given[1].boxes}
+    assert not np.allclose(as_seen.boxes_h, as_reported.boxes_h)
