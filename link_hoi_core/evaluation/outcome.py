@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
-from link_hoi_core.evaluation.matching import RankedDetections
+from link_hoi_core.evaluation.average_precision import best_f1_threshold
+from link_hoi_core.evaluation.matching import RankedDetections, merge
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.vocabulary import Vocabulary
 
@@ -25,6 +26,8 @@ class Outcome:
         per_class_ap: (C,) percent; NaN for a class that the benchmark leaves out.
         groups: (C,) bool by name ('rare', 'unseen' ...): the classes that a figure is a mean of.
         ranked: the detections by class, each marked as right or wrong by the headline's rule.
+        beside: AP in percent of each class by its name, of figures that are means by another rule
+            than the headline's ('ap_role_s2', 'ap_agent').
     """
 
     figures: dict[str, float]
@@ -32,6 +35,7 @@ class Outcome:
     per_class_ap: np.ndarray
     groups: dict[str, np.ndarray]
     ranked: RankedDetections
+    beside: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Benchmark(Protocol):
@@ -55,3 +59,25 @@ class Benchmark(Protocol):
 
     def outcome(self, ranked: Mapping[str, RankedDetections], f1_threshold: float) -> Outcome:
         """Figures of all predictions, ranked by every rule."""
+
+
+def evaluate(
+    benchmark: Benchmark, parts: Iterable[ScoredPairs], f1_threshold: float | None
+) -> Outcome:
+    """Figures of predictions that come in parts; of a part only the ranks are kept.
+
+    Args:
+        parts: each has all predictions of its images.
+        f1_threshold: of mF1; None takes the best one for these predictions, see
+            `best_f1_threshold`.
+    """
+    ranked, sizes = [], []
+    for part in parts:
+        ranked.append(benchmark.rank(part))
+        sizes.append(len(part))
+    if not ranked:
+        ranked, sizes = [benchmark.rank(ScoredPairs.concatenate([]))], [0]
+    merged = {rule: merge([of[rule] for of in ranked], sizes) for rule in ranked[0]}
+    if f1_threshold is None:
+        f1_threshold = best_f1_threshold(next(iter(merged.values()))).threshold
+    return benchmark.outcome(merged, f1_threshold)

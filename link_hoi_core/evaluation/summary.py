@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.evaluation.average_precision import average_precision
-from link_hoi_core.evaluation.hico_det import rank_hico_det
-from link_hoi_core.evaluation.matching import RankedDetections, match
+from link_hoi_core.evaluation.hico_det import HicoDet
+from link_hoi_core.evaluation.matching import match
 from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs
-from link_hoi_core.evaluation.zero_shot import zero_shot_figures
+from link_hoi_core.evaluation.swig_hoi import SwigHoi
 from link_hoi_core.vocabulary import Vocabulary
 
 HEADLINES = {'hico-det': 'full', 'v-coco': 'map', 'swig-hoi': 'full'}  # the first figure of each
-SWIG_POINTS = np.arange(11) / 10
-SWIG_MOST = 19_999  # detections of a class that SWiG-HOI's evaluator looks at, best first
 
 
 def benchmark_figures(
@@ -37,24 +35,14 @@ def benchmark_figures(
         'full', 'rare', 'non_rare' of HICO-DET, and with `unseen` also 'unseen', 'seen', 'hm';
         'map' of V-COCO; 'full', 'non_rare', 'rare', 'novel' of SWiG-HOI.
     """
-    if vocabulary.id == 'hico-det':
-        return _hico_det(images, predictions, vocabulary, unseen)
-    figures = {'v-coco': _v_coco, 'swig-hoi': _swig_hoi}[vocabulary.id]
-    return figures(images, predictions, vocabulary)
+    if vocabulary.id == 'v-coco':
+        return _v_coco(images, predictions, vocabulary)
+    benchmark = SwigHoi(images) if vocabulary.id == 'swig-hoi' else HicoDet(images, unseen=unseen)
+    figures = benchmark.outcome(benchmark.rank(predictions), f1_threshold=0.5).figures
+    return {name: value for name, value in figures.items() if name not in _OF_A_THRESHOLD}
 
 
-def _hico_det(
-    images: Sequence[AnnotatedImage],
-    predictions: ScoredPairs,
-    vocabulary: Vocabulary,
-    unseen: np.ndarray,
-) -> dict[str, float]:
-    """As `hico_det_figures` and `zero_shot_figures` (spec section 10)."""
-    ap = 100 * average_precision(rank_hico_det(images, predictions, vocabulary))
-    rare = vocabulary.rare
-    figures = {'full': ap, 'rare': ap[rare], 'non_rare': ap[~rare]}
-    means = {name: float(values.mean()) for name, values in figures.items()}
-    return means | asdict(zero_shot_figures(ap, unseen)) if len(unseen) else means
+_OF_A_THRESHOLD = ('mf1', 'mprec', 'mrec', 'f1_threshold')  # chosen when a run has ended
 
 
 def _v_coco(
@@ -71,26 +59,3 @@ def _v_coco(
     ranked = match(predictions, of_verbs, len(vocabulary.verbs))
     ap = average_precision(ranked)[ranked.num_annotated > 0]
     return {'map': 100 * float(ap.mean()) if len(ap) else 0.0}
-
-
-def _swig_hoi(
-    images: Sequence[AnnotatedImage], predictions: ScoredPairs, vocabulary: Vocabulary
-) -> dict[str, float]:
-    """As its official evaluator (spec section 14): means over the 5,539 evaluated interactions.
-
-    One that is not annotated in `images` counts with 0.
-    """
-    candidates = predictions.take(vocabulary.evaluated[predictions.hoi])
-    ranked = match(candidates, annotated_pairs(images), len(vocabulary.hois))
-    ap = 100 * average_precision(_best_of_each(ranked, SWIG_MOST), SWIG_POINTS)
-    groups = {'full': (0, 1, 2), 'non_rare': (2,), 'rare': (1,), 'novel': (0,)}
-    return {
-        name: float(ap[vocabulary.evaluated & np.isin(vocabulary.frequency, frequencies)].mean())
-        for name, frequencies in groups.items()
-    }
-
-
-def _best_of_each(ranked: RankedDetections, most: int) -> RankedDetections:
-    """The first `most` detections of each class."""
-    place = np.arange(len(ranked.hoi)) - np.searchsorted(ranked.hoi, ranked.hoi)
-    return ranked.take(place < most)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from link_hoi_core.evaluation.average_precision import mean_of
+
 
 @dataclass(frozen=True)
 class ZeroShotFigures:
@@ -20,5 +22,5 @@ def zero_shot_figures(per_class_ap: np.ndarray, unseen: np.ndarray) -> ZeroShotF
     """Mean AP over the HOI ids `unseen` and over all others, of the AP (H,) of each class."""
     mask = np.zeros(len(per_class_ap), bool)
     mask[unseen] = True
-    u, s = float(per_class_ap[mask].mean()), float(per_class_ap[~mask].mean())
+    u, s = mean_of(per_class_ap[mask]), mean_of(per_class_ap[~mask])
     return ZeroShotFigures(u, s, 2 * u * s / (u + s) if u + s else 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -62,6 +63,17 @@ class Vocabulary:
     def person(self) -> int:
         """Index of the object 'person'."""
         return self.objects.index('person')
+
+    @cached_property
+    def hoi_names(self) -> tuple[str, ...]:
+        """H names 'ride bicycle'; of two senses of an object, the second class is 'hit bat (2)'."""
+        seen: Counter[str] = Counter()
+        names = []
+        for verb, object_ in self.hois:
+            name = f'{self.verbs[verb]} {self.objects[object_]}'
+            seen[name] += 1
+            names.append(name if seen[name] == 1 else f'{name} ({seen[name]})')
+        return tuple(names)
 
     def object_index(self, name: str) -> int | None:
         """Index of an object by any usual spelling or synonym; None where there is no such object.

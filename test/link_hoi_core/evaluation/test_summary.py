@@ -184,7 +184,7 @@ def test_swig_hoi_looks_at_so_many_detections_of_a_class(monkeypatch: pytest.Mon
     images = random_images(vocabulary, hois, 0)
     right = annotated_pairs(images)
     wrong = ScoredPairs(right.image, right.boxes_h + 80, right.boxes_o, right.hoi, right.score + 1)
-    monkeypatch.setattr('link_hoi_core.evaluation.summary.SWIG_MOST', 5)
+    monkeypatch.setattr('link_hoi_core.evaluation.swig_hoi.MOST', 5)
     assert benchmark_figures(images, right, vocabulary, NONE)['full'] > 0
     both = ScoredPairs.concatenate((right, wrong))
     assert benchmark_figures(images, both, vocabulary, NONE)['full'] == 0
