@@ -1,0 +1,156 @@
+"""All questions to a server, several at a time; what is answered is kept in a file."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from link_hoi_core.data.annotated_image import named
+from link_hoi_core.data.image_folder import ImageFolder
+from link_hoi_core.data.journal import Journal
+from link_hoi_core.evaluation.mllm.client import ChatClient, NoAnswer
+from link_hoi_core.evaluation.mllm.protocol import Question
+from link_hoi_core.progress import progress
+
+
+def ask_all(
+    client: ChatClient,
+    questions: Sequence[Question],
+    folder: ImageFolder,
+    journal: Journal,
+    at_once: int,
+    most_failures: int,
+) -> dict[str, str]:
+    """Ask what the journal has no answer to yet, and enter each answer as it comes.
+
+    Args:
+        folder: the pictures.
+        at_once: questions that are under way at the same time.
+        most_failures: so many may stay without an answer.
+
+    Returns:
+        why there is no answer, by file name.
+
+    Raises:
+        ValueError: the journal is of other questions, a picture is of another size than its boxes
+            say, or there were too many failures; what was answered is kept.
+        FileNotFoundError: a picture is not there; nothing was asked then.
+        ConnectionError: the server refuses every question.
+    """
+    answered = answers_of(journal.entries, questions, journal)
+    left = [question for question in questions if question.file_name not in answered]
+    for question in left:
+        folder.path(question.file_name)
+    failures: dict[str, str] = {}
+
+    def ask(question: Question) -> str:
+        return client.ask(question.content(folder.read(question.file_name)))
+
+    with progress('asking', len(questions)) as show:
+        for question, answer in _side_by_side(ask, left, at_once):
+            name = question.file_name
+            if isinstance(answer, NoAnswer):
+                failures[name] = str(answer)
+            elif isinstance(answer, Exception):
+                raise answer
+            else:
+                entry = {'file_name': name, 'prompt': question.prompt, 'answer': answer}
+                journal.append([entry])
+            if len(failures) > most_failures:
+                raise ValueError(
+                    f'{len(failures)} images have no answer, more than --most-failures '
+                    f'{most_failures} ({name}: {answer}); the same command goes on from there'
+                )
+            show(len(journal.entries) + len(failures))
+    return failures
+
+
+def read_answer_file(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Settings and entries of recorded answers: a journal's file, or one made by other means.
+
+    Each line is a JSON object with 'file_name' and 'answer', the text that a model gave; a first
+    line without them holds the settings.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line is something else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file')
+    settings: dict[str, Any] = {}
+    entries = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        with named(f'{path}: line {number}'):
+            entry = json.loads(line)
+            if number == 1 and isinstance(entry, dict) and 'file_name' not in entry:
+                settings = entry
+                continue
+            kinds = {type(entry['file_name']), type(entry['answer'])}
+            if kinds != {str}:
+                raise ValueError("'file_name' and 'answer' should be texts")
+            entries.append(entry)
+    return settings, entries
+
+
+def answers_of(
+    entries: Iterable[Mapping[str, Any]], questions: Sequence[Question], where: object
+) -> dict[str, str]:
+    """The answers by file name.
+
+    Args:
+        entries: with 'file_name' and 'answer', and perhaps 'prompt', the digest of the question.
+        where: they come from, for messages.
+
+    Raises:
+        ValueError: an image is answered twice, is none that is asked about, or was asked about
+            with another prompt, that is, with other boxes or by another version.
+    """
+    prompts = {question.file_name: question.prompt for question in questions}
+    answers: dict[str, str] = {}
+    for entry in entries:
+        name = entry['file_name']
+        if name not in prompts:
+            raise ValueError(f'{where}: {name!r} is no image with boxes to ask about')
+        if name in answers:
+            raise ValueError(f'{where}: {name!r} is answered twice')
+        if entry.get('prompt', prompts[name]) != prompts[name]:
+            raise ValueError(f'{where}: {name!r} was asked about with other boxes or words')
+        answers[name] = entry['answer']
+    return answers
+
+
+def _side_by_side(
+    ask: Callable[[Question], str], questions: Sequence[Question], at_once: int
+) -> Iterator[tuple[Question, str | Exception]]:
+    """Each question with its answer, or what went wrong, in the order in which they come.
+
+    The threads are daemons: whoever stops the program need not wait for a slow server.
+    """
+    todo: queue.SimpleQueue[Question] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Question, str | Exception]] = queue.SimpleQueue()
+    stopped = threading.Event()
+    for question in questions:
+        todo.put(question)
+
+    def work() -> None:
+        while not stopped.is_set():
+            try:
+                question = todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((question, ask(question)))
+            except Exception as error:  # passed on to who waits, who would wait for ever otherwise
+                done.put((question, error))
+
+    for _ in range(at_once):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for _ in questions:
+            yield done.get()
+    finally:
+        stopped.set()
