@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 
-from link_hoi_core.evaluation.commands import hico_det, statistics
+from link_hoi_core.evaluation.commands import few_shot, hico_det, mllm, statistics
 
-COMMANDS = (hico_det, statistics)
+COMMANDS = (few_shot, hico_det, mllm, statistics)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for command in COMMANDS:
         command.add(commands)
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
+    options.command = shlex.join([*parser.prog.split(), *arguments])
     try:
         options.run(options)
     except (ValueError, OSError, ImportError) as error:
