@@ -23,6 +23,7 @@ from link_hoi_core.data.json_files import write_json
 from link_hoi_core.data.json_stream import stream_json
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.remarks import Remarks
+from link_hoi_core.progress import track
 from link_hoi_core.vocabulary import load_vocabulary
 
 ROW_LENGTH = 10
@@ -47,16 +48,16 @@ def read_predictions(
             or there is something to note, and the remarks are strict. One sentence.
     """
     reader = _Reader(benchmark, images, remarks)
+    entries = (entry for path in paths for entry in reader.read(path))
     rows: list[tuple[int, np.ndarray]] = []
     held = 0
-    for path in paths:
-        for image, found in reader.read(path):
-            rows.append((image, found))
-            held += len(found)
-            if held >= _PART:
-                part = _pairs(rows)
-                rows, held = [], 0
-                yield part
+    for image, found in track(entries, 'reading predictions', len(images)):
+        rows.append((image, found))
+        held += len(found)
+        if held >= _PART:
+            part = _pairs(rows)
+            rows, held = [], 0
+            yield part
     yield _pairs(rows)
     reader.finish()
 
