@@ -12,7 +12,7 @@ from link_hoi_core.vocabulary import Vocabulary
 
 F1_FIGURES = ('mf1', 'mprec', 'mrec')  # fractions; all others but the threshold are percent
 THRESHOLD = 'f1_threshold'
-_LABELS = {
+LABELS = {
     'full': 'Full',
     'rare': 'Rare',
     'non_rare': 'Non-rare',
@@ -36,7 +36,7 @@ _IN_A_LINE = 3
 
 def figure_label(name: str) -> str:
     """What a figure is called in tables: 'Non-rare' for 'non_rare'."""
-    return _LABELS.get(name, name.replace('_', ' '))
+    return LABELS.get(name, name.replace('_', ' '))
 
 
 def outcome_table(outcome: Outcome) -> str:
