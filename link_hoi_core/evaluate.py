@@ -7,9 +7,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from link_hoi_core.evaluation.commands import few_shot, hico_det, layouts, mllm, statistics
+from link_hoi_core.evaluation.commands import features, few_shot, hico_det, layouts, mllm, statistics
 
-COMMANDS = (few_shot, hico_det, layouts, mllm, statistics)
+COMMANDS = (features, few_shot, hico_det, layouts, mllm, statistics)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
