@@ -6,6 +6,7 @@ or gzipped; the official ones are read by `v_coco_official`.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,18 @@ def read_coco_sizes(path: str | Path) -> dict[str, tuple[int, int]]:
             str(image['file_name']): read_size(image['width'], image['height'])
             for image in content['images']
         }
+
+
+def coco_id(file_name: str) -> int:
+    """COCO's id of an image by its name: 294 of 'COCO_val2014_000000000294.jpg'.
+
+    Raises:
+        ValueError: the name does not end in a number.
+    """
+    digits = re.search(r'(\d+)\.\w+$', file_name)
+    if digits is None:
+        raise ValueError(f"image {file_name!r}: expected a name that ends in COCO's id")
+    return int(digits[1])
 
 
 def _image(where: str, entry: Any, vocabulary: Vocabulary) -> AnnotatedImage:

@@ -5,7 +5,7 @@ They name COCO's annotations by id; the boxes come from COCO's `instances_*2014.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,14 +81,13 @@ def read_v_coco_official(
         ValueError: the file is malformed, truncated, or of another schema, or `boxes` are of
             another part of COCO; one sentence.
     """
-    content = read_json(path)
-    actions = v_coco_actions()
-    if not isinstance(content, list) or len(content) != len(actions):
-        raise ValueError(f'{path}: not an official V-COCO file: expected a list of 26 actions')
-    pairs: dict[int, list[tuple[int, int, int]]] = {}
-    for action, entry in zip(actions, content):
-        with named(f'{path}: action {action.name!r}'):
-            _add_pairs(pairs, action, entry)
+    actions = read_actions(path)
+    pairs: dict[int, list[tuple[int, int, int]]] = {
+        image_id: [] for action in actions for image_id in action.images
+    }
+    for action in actions:
+        for verb, row, object_ in action.objects():
+            pairs[action.images[row]].append((action.agents[row], object_, verb))
     return [_image(path, part, image_id, pairs[image_id], boxes) for image_id in sorted(pairs)]
 
 
@@ -103,23 +102,46 @@ def _extracted_box(row: Any) -> CocoBox:
     return CocoBox(int(row['image_id']), int(row['category']) - 1, (x1, y1, x2, y2))
 
 
-def _add_pairs(
-    pairs: dict[int, list[tuple[int, int, int]]], action: VCocoAction, entry: Any
-) -> None:
-    """Add an action's (agent, object, verb), ids of COCO's annotations, to those of each image."""
+@dataclass(frozen=True)
+class LabelledAction:
+    """What an official file says of one action; of each agent, one row."""
+
+    verbs: tuple[int | None, ...]  # of each role
+    agents: list[int]  # ids of COCO's annotations
+    images: list[int]
+    labels: list[int]  # 1: the agent does it
+    role_objects: list[list[int]]  # of each role, ids of COCO's annotations; 0 is no object
+
+    def objects(self) -> Iterator[tuple[int, int, int]]:
+        """Verb, row and object of each role that has an object; point's 'instr' is left out."""
+        for verb, of_role in zip(self.verbs, self.role_objects):
+            for row, (label, object_) in enumerate(zip(self.labels, of_role)):
+                if verb is not None and label == 1 and object_:
+                    yield verb, row, object_
+
+
+def read_actions(path: str | Path) -> list[LabelledAction]:
+    content = read_json(path)
+    actions = v_coco_actions()
+    if not isinstance(content, list) or len(content) != len(actions):
+        raise ValueError(f'{path}: not an official V-COCO file: expected a list of 26 actions')
+    read = []
+    for action, entry in zip(actions, content):
+        with named(f'{path}: action {action.name!r}'):
+            read.append(_labelled(action, entry))
+    return read
+
+
+def _labelled(action: VCocoAction, entry: Any) -> LabelledAction:
+    """One entry of the file, checked."""
     if (entry['action_name'], entry['role_name'][1:]) != (action.name, list(action.roles)):
         raise ValueError(f'found {entry["action_name"]!r} with the roles {entry["role_name"]}')
     agents, labels, images = (entry[key] for key in ('ann_id', 'label', 'image_id'))
     if not len(agents) == len(labels) == len(images):
         raise ValueError('its lists differ in length')
-    for image_id in images:
-        pairs.setdefault(image_id, [])
-    # Role by role, the agent's own first; 0 is no object.
+    # Role by role, the agent's own first.
     objects = np.reshape(entry['role_object_id'], (1 + len(action.roles), len(agents)))[1:]
-    for verb, of_role in zip(action.verbs, objects.tolist()):
-        for image_id, agent, label, object_ in zip(images, agents, labels, of_role):
-            if verb is not None and label == 1 and object_:
-                pairs[image_id].append((agent, object_, verb))
+    return LabelledAction(action.verbs, agents, images, labels, objects.tolist())
 
 
 def _image(

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from link_hoi_core.data.annotated_image import AnnotatedImage, annotated_image
-from link_hoi_core.evaluation.hico_det import hico_det_figures, rank_hico_det
 from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs
 from link_hoi_core.evaluation.summary import benchmark_figures
 from link_hoi_core.vocabulary import Vocabulary, load_vocabulary, zero_shot_split
@@ -66,10 +65,16 @@ def slow_iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def slow_ap(
-    found: ScoredPairs, images: list[AnnotatedImage], same: list[int], points: list
+    found: ScoredPairs,
+    images: list[AnnotatedImage],
+    same: list[int],
+    points: list,
+    as_pvic: bool = False,
 ) -> float:
     """AP of the class that the HOI ids `same` make up."""
     rows = [row for row in range(len(found)) if found.hoi[row] in same]
+    if as_pvic:
+        rows = [row for row in rows if len(images[found.image[row]].hoi)]
     rows.sort(key=lambda row: (-found.score[row], found.image[row], row))
     annotated = sum(int(hoi in same) for image in images for hoi in image.hoi)
     taken, hits, curve = set(), 0, []
@@ -83,7 +88,8 @@ def slow_ap(
             overlap = min(human, slow_iou(found.boxes_o[row], image.boxes_o[pair]))
             if overlap > best:
                 best, best_pair = overlap, (found.image[row], pair)
-        if best >= 0.5 and best_pair not in taken:
+        enough = best > 0.5 if as_pvic else best >= 0.5
+        if enough and best_pair not in taken:
             taken.add(best_pair)
             hits += 1
         curve.append((hits / annotated if annotated else 0.0, hits / place))
@@ -121,8 +127,6 @@ def test_hico_det(seed: int) -> None:
     assert min(expected.values()) > 0
     plain = benchmark_figures(images, found, vocabulary, NONE)
     assert list(plain) == ['full', 'rare', 'non_rare']
-    official = hico_det_figures(rank_hico_det(images, found, vocabulary), vocabulary, 0.5)
-    assert plain['full'] == official.full and plain['rare'] == official.rare
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -135,7 +139,7 @@ def test_v_coco_is_the_mean_over_the_annotated_verbs(seed: int) -> None:
     for verb in range(24):
         same = np.flatnonzero(vocabulary.hois[:, 0] == verb).tolist()
         if any(hoi in same for image in images for hoi in image.hoi):
-            of_verbs.append(slow_ap(found, images, same, LINSPACE))
+            of_verbs.append(slow_ap(found, images, same, LINSPACE, as_pvic=True))
     assert len(of_verbs) == 4
     figures = benchmark_figures(images, with_classes(found, vocabulary), vocabulary, NONE)
     assert figures == pytest.approx({'map': mean(of_verbs)}, rel=1e-12)
