@@ -101,7 +101,8 @@ def _layout(index: int, image: AnnotatedImage, vocabulary: Vocabulary, most: int
 
 
 def _action(vocabulary: Vocabulary, verb: int) -> str:
-    return 'and' if vocabulary.verbs[verb] == NO_INTERACTION else vocabulary.verb_phrases[verb]
+    phrase = vocabulary.verb_phrases[verb]
+    return 'and' if phrase == NO_INTERACTION else phrase
 
 
 def _fractions(image: AnnotatedImage, boxes: np.ndarray) -> np.ndarray:
