@@ -18,15 +18,17 @@ from link_hoi_core.optional import require
 T = TypeVar('T')
 
 
-def load_configuration(cls: type[T], path: Path | str, assignments: Sequence[str] = ()) -> T:
+def load_configuration(cls: type[T], path: Path | str | None, assignments: Sequence[str] = ()) -> T:
     """Read a YAML file into the dataclass `cls`, then apply assignments such as 'model.width=128'.
+
+    Without a file what is not assigned takes its default.
 
     Raises:
         ValueError: an unknown key or a wrong value, in one sentence.
         OSError: the file cannot be read.
     """
     yaml = require('yaml', 'pip install pyyaml', 'reading a configuration')
-    values = _read(Path(path), yaml, ())
+    values = {} if path is None else _read(Path(path), yaml, ())
     for assignment in assignments:
         _assign(values, assignment, yaml)
     return from_dict(cls, values)

@@ -79,6 +79,18 @@ def find_recorded(
     return each, [name for name in found if name not in known]
 
 
+def recorded_detector(path: str | Path) -> str | None:
+    """The name of the detector that made a file; None where it does not say.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it is malformed.
+    """
+    content = read_json(path)
+    _lists(path, content)
+    made_by = content.get('detector')
+    return made_by.get('detector') if isinstance(made_by, dict) else None
+
+
 def write_recorded(
     path: str | Path, images: Sequence[RecordedImage], classes: Sequence[str]
 ) -> None:

@@ -12,7 +12,16 @@ from link_hoi_core.detectors.detector import Detector, Found
 from link_hoi_core.detectors.options import DetectorOptions
 from link_hoi_core.vocabulary.vocabulary import Vocabulary, check_name
 
-__all__ = ['DETECTORS', 'Detector', 'DetectorOptions', 'Found', 'Row', 'find_row', 'load_detector']
+__all__ = [
+    'DETECTORS',
+    'Detector',
+    'DetectorOptions',
+    'Found',
+    'Row',
+    'find_row',
+    'load_detector',
+    'score_exponent',
+]
 
 _YOLO = 'https://github.com/ultralytics/assets/releases/download/v8.4.0'
 _TORCHVISION = 'https://download.pytorch.org/models'
@@ -127,3 +136,15 @@ def find_row(name: str) -> Row:
         return Row(FILES[kind], file, '')
     check_name(name, (*DETECTORS, *(f'{kind}:FILE' for kind in FILES)), 'detector')
     return DETECTORS[name]
+
+
+def score_exponent(name: str) -> float:
+    """Lambda, which goes with a named detector's scores (spec section 6), without building it.
+
+    Of a name that is not in `DETECTORS` it is 1.
+    """
+    row = DETECTORS.get(name)
+    if row is None or row.family != 'detr':
+        return 1.0
+    family = importlib.import_module(f'{__name__}.{row.family}')
+    return family.ARCHITECTURES[row.architecture].score_exponent

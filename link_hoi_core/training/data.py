@@ -9,14 +9,13 @@ from pathlib import Path
 
 from link_hoi_core import detect
 from link_hoi_core.data.annotated_image import AnnotatedImage, with_sizes
-from link_hoi_core.data.hico_det import ground_truth_detections, read_hico_det
-from link_hoi_core.data.hico_mat import read_hico_mat
+from link_hoi_core.data.annotations import read_annotations
+from link_hoi_core.data.hico_det import ground_truth_detections
 from link_hoi_core.data.image_folder import ImageFolder, check_images, faults_sentence
 from link_hoi_core.data.json_files import read_json
 from link_hoi_core.data.recorded import find_recorded
 from link_hoi_core.data.splits import training_set
-from link_hoi_core.data.swig_hoi import read_swig_hoi
-from link_hoi_core.data.v_coco import read_coco_sizes, read_v_coco
+from link_hoi_core.data.v_coco import read_coco_sizes
 from link_hoi_core.model.scene import count_pairs
 from link_hoi_core.ranking import choose_detections
 from link_hoi_core.structures import Detections
@@ -62,9 +61,9 @@ def load_training_data(experiment: Experiment, output: Path, device: str) -> Tra
     data, vocabulary = experiment.data, load_vocabulary(experiment.model.vocabulary)
     root = Path(data.root)
     classes = 'verb' if vocabulary.id == 'v-coco' else 'hoi'
-    annotated = _read(root / data.train, 'train', vocabulary)
+    annotated = read_annotations(root / data.train, vocabulary.id, 'train')
     train, hidden = training_set(annotated, experiment.setting, experiment.seed, classes)
-    test = _read(root / data.test, 'test', vocabulary)
+    test = read_annotations(root / data.test, vocabulary.id)
     if data.sizes:
         known = {k: v for path in data.sizes for k, v in read_coco_sizes(root / path).items()}
         train, test = (_sized(images, known) for images in (train, test))
@@ -88,13 +87,6 @@ def load_training_data(experiment: Experiment, output: Path, device: str) -> Tra
             f'({experiment.setting}; boxes: {data.boxes})'
         )
     return TrainingData(train, hidden, test, boxes, folder)
-
-
-def _read(path: Path, part: str, vocabulary: Vocabulary) -> list[AnnotatedImage]:
-    """The annotations of a file, by the vocabulary and the file's kind."""
-    if vocabulary.id == 'hico-det':
-        return read_hico_mat(path, part) if path.suffix == '.mat' else read_hico_det(path)
-    return {'v-coco': read_v_coco, 'swig-hoi': read_swig_hoi}[vocabulary.id](path)
 
 
 def _open_folder(experiment: Experiment, images: Sequence[AnnotatedImage]) -> ImageFolder | None:
