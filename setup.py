@@ -26,6 +26,7 @@ setup(
     packages=find_packages(include=['link_hoi_core*', 'link_hoi_ros*']),
     package_data={
         'link_hoi_core': ['py.typed', 'checkpoints/*/*'],
+        'link_hoi_core.evaluation.page': ['published.json', 'template.html.j2', '*.css', '*.js'],
         'link_hoi_core.vocabulary': ['tables/*'],
         'link_hoi_ros': ['py.typed', 'data/*'],
     },

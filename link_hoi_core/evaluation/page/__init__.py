@@ -5,16 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
+from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.json_files import write_whole
 from link_hoi_core.evaluation.outcome import Benchmark, Outcome
+from link_hoi_core.evaluation.page import charts, provenance
+from link_hoi_core.evaluation.page.calibration import calibrate
+from link_hoi_core.evaluation.page.cards import (
+    FALSE_POSITIVES,
+    Gallery,
+    make_gallery,
+    misses_above,
+)
+from link_hoi_core.evaluation.page.classes import class_rows, curves, partitions
+from link_hoi_core.evaluation.page.mistakes import false_positives, misses
+from link_hoi_core.evaluation.page.published import published_robustness, published_tables
 from link_hoi_core.evaluation.pairs import ScoredPairs
-from link_hoi_core.evaluation.report import figure_label
+from link_hoi_core.evaluation.report import F1_FIGURES, THRESHOLD, figure_label
 from link_hoi_core.optional import require
+
+if TYPE_CHECKING:
+    from link_hoi_core.evaluation.robustness import Row
+
+TITLES = {'hico-det': 'HICO-DET', 'v-coco': 'V-COCO', 'swig-hoi': 'SWiG-HOI'}
+DEFAULT_THRESHOLD = 0.5  # of misses, where the benchmark has none of its own
 
 
 def write_report(
@@ -27,7 +45,7 @@ def write_report(
     *,
     pictures: Path | None = None,
     train_counts: np.ndarray | None = None,
-    robustness: Sequence[Any] | None = None,
+    robustness: Sequence[Row] | None = None,
     remarks: Sequence[str] = (),
 ) -> Path:
     """Write `index.html` into `folder`, which is made where it is not there; the file's path.
@@ -36,7 +54,11 @@ def write_report(
 
     Args:
         outcome: `outcome.ranked.row` counts in `predictions`.
-        facts: what was evaluated and how, as in the JSON of the figures; shown as they are.
+        facts: what was evaluated and how, as in the JSON of the figures; all that is not None is
+            shown. Which published rows stand beside depends on 'benchmark', 'protocol', 'boxes'
+            ('ground-truth', a file of recorded ones, or None for a file of predictions),
+            'zero_shot' ('RF-UC' ...), 'trained_on' (the model's benchmark, where it is another
+            one) and 'pixels' (whether the model sees any).
         images: those that `predictions.image` counts in.
         pictures: folder with the images, as far as they are at hand; of the worst mistakes only.
         train_counts: (C,) annotated pairs of each class in the training annotations.
@@ -44,18 +66,114 @@ def write_report(
         remarks: sentences on what was found wrong or left out in the input.
 
     Raises:
-        ImportError: jinja2 is missing.
-        OSError: the page cannot be written.
+        ImportError: jinja2 is missing, or Pillow for pictures.
+        OSError: there is no such folder of pictures, or the page cannot be written.
     """
-    jinja2 = require('jinja2', 'pip install jinja2', 'the report page')
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    jinja2 = require('jinja2', "pip install 'jinja2>=3'", 'the report page')
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = environment.from_string(_resource('template.html.j2'))
-    figures = {figure_label(name): value for name, value in outcome.figures.items()}
-    page = template.render(figures=figures, facts=facts, remarks=remarks)
+    page = template.render(
+        title=TITLES.get(benchmark.name, benchmark.name),
+        facts=_shown(facts),
+        remarks=list(remarks),
+        style=_resource('style.css'),
+        script=_resource('page.js'),
+        summary=_summary(outcome, facts, images),
+        command=provenance.command(),
+        versions=provenance.versions(),
+        date=provenance.now(),
+        **_figures(outcome, facts, train_counts),
+        **_charts(outcome, train_counts),
+        robustness=_robustness(robustness or [], benchmark),
+        galleries=_galleries(outcome, predictions, benchmark, pictures),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / 'index.html'
     write_whole(path, page.encode())
     return path
+
+
+def _figures(
+    outcome: Outcome, facts: Mapping[str, Any], train_counts: np.ndarray | None
+) -> dict[str, Any]:
+    """The tables of the page, and the curves of the chosen class."""
+    return {
+        'figures': [
+            (figure_label(name), f'{value:.4f}' if name in F1_FIGURES else f'{value:.2f}')
+            for name, value in outcome.figures.items()
+            if name != THRESHOLD
+        ],
+        'has_f1': THRESHOLD in outcome.figures,
+        'threshold': _threshold(outcome),
+        'published': published_tables(outcome, facts),
+        'fractions': F1_FIGURES,
+        'classes': class_rows(outcome, train_counts),
+        'has_train_counts': train_counts is not None,
+        'groups': [figure_label(name) for part in partitions(outcome) for name in part],
+        'curve_data': {'curves': curves(outcome), 'threshold': _threshold(outcome)},
+    }
+
+
+def _charts(outcome: Outcome, train_counts: np.ndarray | None) -> dict[str, Any]:
+    divisions = partitions(outcome) or [{'all': np.ones(len(outcome.class_names), bool)}]
+    calibration = calibrate(outcome.ranked)
+    distributions = [charts.histogram(outcome.per_class_ap, groups) for groups in divisions]
+    if train_counts is not None:
+        distributions.append(charts.frequency(outcome, train_counts, divisions[-1]))
+    return {
+        'width': charts.WIDTH,
+        'height': charts.HEIGHT,
+        'curve_chart': charts.precision_recall_axes(),
+        'distributions': distributions,
+        'calibration': calibration,
+        'reliability': [charts.reliability(calibration), charts.score_counts(calibration)],
+    }
+
+
+def _robustness(rows: Sequence[Row], benchmark: Benchmark) -> list[tuple[Row, charts.Chart]]:
+    published = published_robustness() if benchmark.name == 'hico-det' else None
+    return [(row, charts.perturbed(row, published)) for row in rows]
+
+
+def _galleries(
+    outcome: Outcome, predictions: ScoredPairs, benchmark: Benchmark, pictures: Path | None
+) -> list[Gallery]:
+    folder = None if pictures is None else ImageFolder(pictures)
+    threshold = _threshold(outcome)
+    wrong = false_positives(outcome.ranked, predictions, benchmark)
+    missed = misses(outcome, predictions, benchmark, threshold)
+    return [
+        make_gallery(FALSE_POSITIVES, wrong, outcome, benchmark, folder),
+        make_gallery(misses_above(threshold), missed, outcome, benchmark, folder),
+    ]
+
+
+def _threshold(outcome: Outcome) -> float:
+    return outcome.figures.get(THRESHOLD, DEFAULT_THRESHOLD)
+
+
+def _summary(outcome: Outcome, facts: Mapping[str, Any], images: Sequence[AnnotatedImage]) -> str:
+    """One sentence on what was held against what."""
+    what = facts.get('model') or facts.get('predictions') or 'predictions'
+    boxes = {None: '', 'ground-truth': ' on annotated boxes'}.get(
+        facts.get('boxes'), f' on the boxes of {facts.get("boxes")}'
+    )
+    ranked = outcome.ranked
+    return (
+        f'{what}{boxes}: {len(ranked.hoi):,} detections against {ranked.num_annotated.sum():,} '
+        f'annotated interactions of {len(images):,} images.'
+    )
+
+
+def _shown(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Facts as words, without those that are None."""
+    return {
+        name.replace('_', ' '): ('no', 'yes')[value] if isinstance(value, bool) else str(value)
+        for name, value in facts.items()
+        if value is not None
+    }
 
 
 def _resource(name: str) -> str:
