@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite('predictor_checks', 'tiny_runs')  # so that they say what differs
+
 
 @pytest.fixture(scope='session')
 def shared() -> Path:

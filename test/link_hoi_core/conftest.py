@@ -72,6 +72,23 @@ def seeing_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def make_seeing(seeing_checkpoint: Path) -> Callable[..., HoiPredictor]:
+    """A predictor that looks at pixels; keywords as of `HoiPredictor`."""
+
+    def make(**options: object) -> HoiPredictor:
+        return HoiPredictor.from_checkpoint(seeing_checkpoint, 'cpu', **options)
+
+    return make
+
+
+@pytest.fixture(params=['boxes', 'pixels'])
+def make_either(request: pytest.FixtureRequest) -> Callable[..., HoiPredictor]:
+    """The untrained model without pixels, then the one with."""
+    wanted = {'boxes': 'make_predictor', 'pixels': 'make_seeing'}[request.param]
+    return request.getfixturevalue(wanted)
+
+
 @pytest.fixture
 def terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
