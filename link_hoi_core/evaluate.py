@@ -7,9 +7,19 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from link_hoi_core.evaluation.commands import features, few_shot, hico_det, layouts, mllm, statistics
+from link_hoi_core.evaluation.commands import (
+    curves,
+    features,
+    few_shot,
+    hico_det,
+    layouts,
+    mllm,
+    statistics,
+    swig_hoi,
+    v_coco,
+)
 
-COMMANDS = (features, few_shot, hico_det, layouts, mllm, statistics)
+COMMANDS = (hico_det, v_coco, swig_hoi, few_shot, mllm, layouts, statistics, features, curves)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -58,12 +58,12 @@ def test_blocks_of_transformers_without_the_tokens_that_are_no_patches() -> None
     config = transformers.Dinov2Config(**sizes, image_size=56, patch_size=14)
     backbone = Dino('small', transformers.Dinov2Model(config), BackboneConfig('small')).freeze()
     maps = layer_maps(backbone, photo())
+    assert not any(module._forward_hooks for module in backbone.modules())
     batch = backbone.prepare([photo()])
     hidden = backbone.model(batch, output_hidden_states=True).hidden_states
     assert len(maps) == 4
     for tokens, expected in zip(maps.values(), hidden[1:]):
         torch.testing.assert_close(tokens.flatten(1).T, expected[0, 1:])
-    assert not any(module._forward_hooks for module in backbone.modules())
 
 
 def test_variability_is_the_mean_over_all_pairs_of_tokens() -> None:
