@@ -1,0 +1,91 @@
+"""Exports: what the official scripts would read is what was predicted, in their pixels."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from link_hoi_core.data.annotated_image import AnnotatedImage
+from link_hoi_core.evaluation.export import write_matlab, write_vsrl
+from link_hoi_core.evaluation.pairs import ScoredPairs
+from link_hoi_core.vocabulary import load_vocabulary, v_coco_actions
+
+HICO, COCO = load_vocabulary('hico-det'), load_vocabulary('v-coco')
+
+
+def images(*names: str) -> list[AnnotatedImage]:
+    boxes, ids = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    return [AnnotatedImage(name, None, boxes, boxes, ids, ids, ids) for name in names]
+
+
+def random_pairs(count: int, num_images: int, classes: int) -> ScoredPairs:
+    random = np.random.default_rng(0)
+    return ScoredPairs(
+        random.integers(num_images, size=count).astype(np.int32),
+        random.uniform(1, 500, (count, 4)).astype(np.float32),
+        random.uniform(1, 500, (count, 4)).astype(np.float32),
+        random.integers(classes, size=count).astype(np.int32),
+        random.random(count),
+    )
+
+
+def test_matlab_files_hold_every_prediction_once(tmp_path: Path) -> None:
+    scipy_io = pytest.importorskip('scipy.io')
+    pairs = random_pairs(3000, 5, 600)
+    write_matlab(tmp_path / 'new' / 'folder', images(*'abcde'), pairs, HICO)
+    total = 0
+    for index in range(80):
+        path = tmp_path / 'new' / 'folder' / f'detections_{index + 1:02d}.mat'
+        cells = scipy_io.loadmat(str(path))['all_boxes']
+        hois = np.flatnonzero(HICO.hois[:, 1] == index)
+        assert cells.shape == (len(hois), 5)
+        for row, hoi in enumerate(hois):
+            for image in range(5):
+                at = np.flatnonzero((pairs.hoi == hoi) & (pairs.image == image))
+                total += len(at)
+                cell = cells[row, image]
+                if not len(at):
+                    assert cell.shape == (0, 0)
+                    continue
+                # The script adds 1 to all: then they are 1-based inclusive.
+                one_based = cell[:, :8] + 1 - np.tile([1, 1, 0, 0], 2)
+                assert np.array_equal(one_based[:, :4], pairs.boxes_h[at])
+                assert np.array_equal(one_based[:, 4:], pairs.boxes_o[at])
+                assert np.array_equal(cell[:, 8], pairs.score[at])
+    assert total == 3000
+
+
+def test_matlab_files_of_no_predictions(tmp_path: Path) -> None:
+    scipy_io = pytest.importorskip('scipy.io')
+    write_matlab(tmp_path, images('a'), ScoredPairs.concatenate([]), HICO)
+    cells = scipy_io.loadmat(str(tmp_path / 'detections_01.mat'))['all_boxes']
+    assert all(cell.shape == (0, 0) for cell in cells.flat)
+    assert len(list(tmp_path.iterdir())) == 80
+
+
+def test_vsrl_pickle_has_every_key_that_the_script_asks_for(tmp_path: Path) -> None:
+    path = tmp_path / 'cache.pkl'
+    pairs = random_pairs(50, 2, 24)
+    pairs.boxes_o[7] = 0  # no object
+    named = images('COCO_val2014_000000000294.jpg', 'COCO_val2014_000000002473.jpg')
+    write_vsrl(path, named, pairs)
+    entries = pickle.loads(path.read_bytes())
+    assert len(entries) == 50
+    for row, entry in enumerate(entries):
+        assert entry['image_id'] == [294, 2473][pairs.image[row]]
+        assert entry['person_box'] == (pairs.boxes_h[row] - [0, 0, 1, 1]).tolist()
+        box = pairs.boxes_o[row] - [0, 0, 1, 1] if row != 7 else [0, 0, 0, 0]
+        score = pairs.score[row]
+        predicted = COCO.verbs[pairs.hoi[row]].split()
+        for action in v_coco_actions():
+            agent = entry[f'{action.name}_agent']
+            assert agent == score if action.name == predicted[0] else np.isnan(agent)
+            for role in action.roles:
+                value = entry[f'{action.name}_{role}']
+                if [action.name, role] == predicted:
+                    assert value == [*box, score]
+                else:
+                    assert len(value) == 5 and np.isnan(value).all()
