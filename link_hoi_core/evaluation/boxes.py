@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.hico_det import ground_truth_detections
@@ -25,25 +22,16 @@ _BATCH = 1024  # images whose interactions are held as objects at once
 _PICTURES = 64  # images whose pixels are held at once
 
 
-def ground_truth_boxes(
-    images: Sequence[AnnotatedImage], vocabulary: Vocabulary, annotated: Vocabulary | None = None
-) -> list[Detections | None]:
-    """The annotated boxes of each image, merged (CONTRACTS); None for one without pairs.
+def ground_truth_boxes(images: Sequence[AnnotatedImage]) -> list[Detections | None]:
+    """The annotated boxes of each image, merged (`ground_truth_detections`); None without pairs.
 
-    Args:
-        vocabulary: the model's, whose objects the labels are.
-        annotated: that of the annotations, where it is another one: objects are then looked up by
-            their names, and those that the model lacks get the label -1.
+    Labels are those of the annotations; for a model of another data set see
+    `cross_domain.as_source`.
 
     Raises:
         ValueError: an image with pairs has no size, see `annotated_image.with_sizes`.
     """
-    found = [ground_truth_detections(image) if len(image.hoi) else None for image in images]
-    if annotated is None or annotated.objects == vocabulary.objects:
-        return found
-    labels = [vocabulary.object_index(name) for name in annotated.objects]
-    table = np.array([-1 if label is None else label for label in labels], np.int64)
-    return [boxes and replace(boxes, labels=table[boxes.labels]) for boxes in found]
+    return [ground_truth_detections(image) if len(image.hoi) else None for image in images]
 
 
 def recorded_boxes(
@@ -119,6 +107,6 @@ def predict_ground_truth_boxes(
     predictor: HoiPredictor, images: Sequence[AnnotatedImage], folder: ImageFolder | None = None
 ) -> ScoredPairs:
     """All at once: `predict_boxes` on `ground_truth_boxes` of the predictor's own data set."""
-    boxes = ground_truth_boxes(images, predictor.vocabulary)
+    boxes = ground_truth_boxes(images)
     names = [image.file_name for image in images]
     return ScoredPairs.concatenate(predict_boxes(predictor, boxes, names, folder))

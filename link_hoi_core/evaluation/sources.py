@@ -128,7 +128,7 @@ class ModelOnBoxes:
         images, vocabulary = self._benchmark.images, self.predictor.vocabulary
         if self._boxes != GROUND_TRUTH:
             return recorded_boxes(self._boxes, images, vocabulary, self._remarks)
-        found = ground_truth_boxes(images, self._benchmark.vocabulary)
+        found = ground_truth_boxes(images)
         if self._map is None:
             return found
         return [boxes and as_source(boxes, self._map) for boxes in found]

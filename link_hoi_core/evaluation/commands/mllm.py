@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
     remarks = Remarks()
     annotated = options.boxes == 'ground-truth'
     if annotated:
-        boxes = ground_truth_boxes(images, vocabulary)
+        boxes = ground_truth_boxes(images)
     else:
         boxes = recorded_boxes(options.boxes, images, vocabulary, remarks)
     questions = make_questions(images, boxes, vocabulary, select=not annotated)

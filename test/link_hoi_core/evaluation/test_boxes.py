@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from link_hoi_core.checkpoint import Checkpoint, load_checkpoint
-from link_hoi_core.data.annotated_image import AnnotatedImage, annotated_image
+from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.hico_det import ground_truth_detections, read_hico_det
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.recorded import RecordedImage, write_recorded
@@ -95,7 +95,7 @@ def test_parts_together_are_all_and_no_image_is_in_two(
     whole = predict_ground_truth_boxes(predictor, images)
     monkeypatch.setattr(boxes, '_PART', 4)
     monkeypatch.setattr(boxes, '_BATCH', 2)
-    given = ground_truth_boxes(images, predictor.vocabulary)
+    given = ground_truth_boxes(images)
     parts = list(predict_boxes(predictor, given, [image.file_name for image in images]))
     assert [len(set(part.image)) for part in parts] == [4, 4]  # two images have no boxes
     together = ScoredPairs.concatenate(parts)
@@ -106,7 +106,7 @@ def test_parts_together_are_all_and_no_image_is_in_two(
 def test_an_image_without_boxes_gives_nothing_and_needs_no_picture(
     predictor: HoiPredictor, images: list[AnnotatedImage], tmp_path: Path
 ) -> None:
-    given = ground_truth_boxes(images, predictor.vocabulary)
+    given = ground_truth_boxes(images)
     assert [boxes is None for boxes in given] == [len(image.hoi) == 0 for image in images]
     given[1], given[2] = None, Detections.empty(images[2].size)
     names = [image.file_name for image in images]
@@ -114,21 +114,6 @@ def test_an_image_without_boxes_gives_nothing_and_needs_no_picture(
         (tmp_path / name).unlink()
     found = ScoredPairs.concatenate(predict_boxes(predictor, given, names, ImageFolder(tmp_path)))
     assert set(found.image) == {3, 4, 6, 7, 8, 9}
-
-
-def test_labels_are_those_of_the_model() -> None:
-    """SWiG-HOI has another order of objects than HICO-DET, and no zebra."""
-    hico, swig = load_vocabulary('hico-det'), load_vocabulary('swig-hoi')
-    of_objects = np.array([hico.objects.index(name) for name in ('zebra', 'car')])
-    verbs = np.array([np.flatnonzero(hico.valid[index])[0] for index in of_objects])
-    human = np.array([[0, 0, 9, 9]] * 2, np.float32)
-    thing = np.array([[20, 20, 29, 29], [40, 40, 49, 49]], np.float32)
-    image = annotated_image(hico, 'a.jpg', (99, 99), human, thing, of_objects, verbs)
-    (own,) = ground_truth_boxes([image], hico)
-    (other,) = ground_truth_boxes([image], swig, hico)
-    assert [hico.objects[label] for label in own.labels] == ['person', 'car', 'zebra']
-    assert other.labels.tolist() == [0, swig.objects.index('car'), -1]
-    assert np.array_equal(own.boxes, other.boxes)
 
 
 def test_recorded_boxes_go_to_their_images(tmp_path: Path, images: list[AnnotatedImage]) -> None:
@@ -186,7 +171,7 @@ def test_a_model_sees_other_boxes_than_are_reported(
 ) -> None:
     predictor = make_predictor(select=False)
     names = [image.file_name for image in images]
-    given = ground_truth_boxes(images, predictor.vocabulary)
+    given = ground_truth_boxes(images)
     seen, reported = perturb_all(given, names, Perturbation(shift=0.5), 0)
     as_seen, as_reported = (
         ScoredPairs.concatenate(predict_boxes(predictor, seen, names, None, boxes))
