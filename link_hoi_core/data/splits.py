@@ -140,5 +140,6 @@ def _of_one_pair(image: AnnotatedImage) -> np.ndarray:
 
 def _take(image: AnnotatedImage, rows: np.ndarray) -> AnnotatedImage:
     """The image with the pairs at `rows` (P,) bool."""
-    columns = [field.name for field in fields(image) if field.name not in ('file_name', 'size')]
+    of_the_image = ('file_name', 'size', 'id')
+    columns = [field.name for field in fields(image) if field.name not in of_the_image]
     return replace(image, **{name: getattr(image, name)[rows] for name in columns})
