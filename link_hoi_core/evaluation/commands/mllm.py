@@ -89,9 +89,8 @@ def run(options: argparse.Namespace) -> None:
     else:
         boxes = recorded_boxes(options.boxes, images, vocabulary, remarks)
     questions = make_questions(images, boxes, vocabulary, select=not annotated)
-    settings, answers = (
-        _recorded(options, questions) if options.answers else _asked(options, questions, remarks)
-    )
+    source = _recorded if options.answers else _asked
+    settings, answers = source(options, questions, remarks)
     verdict = judge(images, questions, answers, vocabulary)
     facts = {
         'benchmark': 'hico-det',
@@ -152,7 +151,7 @@ def _asked(
         print(f'evaluate: stopped, {done}: the same command goes on', file=sys.stderr)
         raise SystemExit(130) from None
     for name, reason in failures.items():
-        what = 'images have no answer and count as empty, the same command asks about them again'
+        what = 'images without an answer, counted as empty; the same command asks about them again'
         remarks.note(what, f'{name}: {reason}')
     return settings, answers_of(journal.entries, questions, path)
 
@@ -165,7 +164,7 @@ def _recorded(
     answers = answers_of(entries, questions, options.answers)
     for question in questions:
         if question.file_name not in answers:
-            remarks.note('images have no answer and count as empty', question.file_name)
+            remarks.note('images without an answer, counted as empty', question.file_name)
     own = {'llm': options.llm, 'boxes': Path(options.boxes).name}
     return own | settings, answers
 
@@ -184,7 +183,7 @@ def _faults(verdict: Verdict) -> dict[str, Any]:
 
 def _table(settings: dict[str, Any], facts: dict[str, Any], verdict: Verdict) -> str:
     lines = [
-        f'HICO-DET by {settings["llm"]}, which was told the boxes of {settings["boxes"]}',
+        f'HICO-DET by {settings["llm"] or "recorded answers"}, told the boxes: {settings["boxes"]}',
         f'{facts["images"]} images, {facts["questions"]} with pairs to ask about, '
         f'{facts["answers"]} answers, {facts["interactions"]} interactions',
         f'{"":6}' + ''.join(f'{group:>10}' for group in GROUPS),

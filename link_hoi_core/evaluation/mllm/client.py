@@ -18,7 +18,12 @@ from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandl
 ENDPOINT = '/chat/completions'
 LONGEST_WAIT = 120.0  # seconds between two attempts, whatever the server asks for
 _MOST_BYTES = 8 << 20  # of a reply
-_HOPELESS = {401: 'the key', 403: 'the key', 404: 'the address or the model'}
+_HOPELESS = {
+    401: 'the key',
+    402: 'the account',
+    403: 'the key',
+    404: 'the address or the model',
+}
 _PASSING = {408, 409, 425, 429}  # and every 5xx
 
 

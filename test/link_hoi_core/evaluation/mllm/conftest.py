@@ -37,10 +37,6 @@ class Server:
     reply: Callable[[int, dict[str, Any]], Reply]
     times: list[float]
 
-    def questions(self) -> list[str]:
-        """The last text of each request, which is about the image."""
-        return [request['messages'][0]['content'][-1]['text'] for _, _, request in self.requests]
-
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
@@ -59,25 +55,24 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             if body is None:
                 choice = {'message': {'role': 'assistant', 'content': reply.text}}
                 body = json.dumps({'choices': [choice]}).encode()
-            try:
-                self.send_response(reply.status)
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                self.send_header('Content-Length', str(len(body)))
-                self.end_headers()
-                for start in range(0, len(body), 1 if reply.drip else len(body)):
-                    self.wfile.write(body[start : start + (1 if reply.drip else len(body))])
-                    closing.wait(reply.drip)
-            except OSError:  # the client has left
-                pass
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header('Content-Length', str(len(body)))
+            self.end_headers()
+            size = 1 if reply.drip else max(len(body), 1)
+            for start in range(0, len(body), size):
+                self.wfile.write(body[start : start + size])
+                closing.wait(reply.drip)
 
         def log_message(self, *_: object) -> None:
             pass
 
     http = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     http.daemon_threads = True
+    http.handle_error = lambda *_: None  # of clients that have left
     state.url = f'http://127.0.0.1:{http.server_port}/v1'
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
     yield state
     closing.set()
     http.shutdown()

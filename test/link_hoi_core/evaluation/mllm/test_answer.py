@@ -234,7 +234,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     value=VALUES | st.builds(result, VALUES, boxes=VALUES, classes=VALUES),
     cut=st.integers(0, 40),
@@ -249,7 +249,7 @@ def test_no_answer_is_an_error(value: Any, cut: int, python: bool) -> None:
     assert VOCABULARY.valid[boxes.labels[object_], verb].all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=st.text(alphabet='{}[]"\',:#/ 01humaninteractionsverb\n', max_size=200))
 def test_no_text_is_an_error(text: str) -> None:
     boxes = Detections(BOXES, [1] * 4, CLASSES, (480, 640))
