@@ -83,6 +83,19 @@ def with_sizes(
     return sized
 
 
+def unsized(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
+    """Those that need a size, having pairs, and have none."""
+    return [image for image in images if image.size is None and len(image.hoi)]
+
+
+def where_needed(
+    images: Sequence[AnnotatedImage], sizes: Mapping[str, tuple[int, int]]
+) -> list[AnnotatedImage]:
+    """The images, those that need a size with the one of their file name; as of `with_sizes`."""
+    sized = {image.file_name: image for image in with_sizes(unsized(images), sizes)}
+    return [sized.get(image.file_name, image) for image in images]
+
+
 @contextmanager
 def named(where: str) -> Iterator[None]:
     """Turn what goes wrong with one entry of a file into a ValueError that begins with `where`."""

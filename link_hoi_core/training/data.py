@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from link_hoi_core import detect
-from link_hoi_core.data.annotated_image import AnnotatedImage, with_sizes
+from link_hoi_core.data.annotated_image import AnnotatedImage, unsized, where_needed
 from link_hoi_core.data.annotations import read_annotations
 from link_hoi_core.data.hico_det import ground_truth_detections
 from link_hoi_core.data.image_folder import ImageFolder, check_images, faults_sentence
@@ -66,7 +66,7 @@ def load_training_data(experiment: Experiment, output: Path, device: str) -> Tra
     test = read_annotations(root / data.test, vocabulary.id)
     if data.sizes:
         known = {k: v for path in data.sizes for k, v in read_coco_sizes(root / path).items()}
-        train, test = (_sized(images, known) for images in (train, test))
+        train, test = (where_needed(images, known) for images in (train, test))
 
     folder = _open_folder(experiment, train + test)
     faults = {} if folder is None else _faults(folder, train + test, data.most_faults)
@@ -75,8 +75,8 @@ def load_training_data(experiment: Experiment, output: Path, device: str) -> Tra
     hidden = hidden and [image for image, keep in zip(hidden, kept) if keep]
     test = [image for image in test if image.file_name not in faults]
     if folder is not None:
-        own = folder.sizes(image.file_name for image in _unsized(train + test))
-        train, test = (_sized(images, own) for images in (train, test))
+        own = folder.sizes(image.file_name for image in unsized(train + test))
+        train, test = (where_needed(images, own) for images in (train, test))
 
     if not any(len(image.hoi) for image in test):
         raise ValueError(f'{root / data.test} has no image with a human-object pair to test on')
@@ -101,7 +101,7 @@ def _open_folder(experiment: Experiment, images: Sequence[AnnotatedImage]) -> Im
         f'model.backbone is {backbone}': backbone != 'none',
         f'data.boxes is {data.boxes}': data.boxes.startswith(DETECTOR),
         'the annotations do not say how large the images are: set it, or data.sizes': bool(
-            _unsized(images)
+            unsized(images)
         ),
     }
     reason = next((reason for reason, holds in reasons.items() if holds), None)
@@ -120,19 +120,6 @@ def _faults(folder: ImageFolder, images: Sequence[AnnotatedImage], limit: int) -
         sentence = faults_sentence(folder, faults, len(sizes))
         print(f'train: {sentence}; left out', file=sys.stderr)
     return faults
-
-
-def _unsized(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
-    """Those that need a size, having pairs, and have none."""
-    return [image for image in images if image.size is None and len(image.hoi)]
-
-
-def _sized(
-    images: Sequence[AnnotatedImage], sizes: Mapping[str, tuple[int, int]]
-) -> list[AnnotatedImage]:
-    """The images, those that need a size with the one of their file name."""
-    sized = {image.file_name: image for image in with_sizes(_unsized(images), sizes)}
-    return [sized.get(image.file_name, image) for image in images]
 
 
 def _boxes(

@@ -16,6 +16,7 @@ from link_hoi_core.configuration import load_configuration
 from link_hoi_core.data.annotations import read_annotations
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.json_files import write_json
+from link_hoi_core.evaluation.export import write_matlab, write_vsrl
 from link_hoi_core.evaluation.outcome import Benchmark, Outcome, evaluate
 from link_hoi_core.evaluation.page import write_report
 from link_hoi_core.evaluation.pairs import ScoredPairs
@@ -108,7 +109,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         '--output',
         type=Path,
         metavar='DIR',
-        help="write the predictions there, and as files for the benchmark's own evaluator, if any",
+        help="write the predictions there, and in the form of the benchmark's own evaluator",
     )
     parser.add_argument('--report', type=Path, metavar='DIR', help='write a page to look at')
     parser.add_argument(
@@ -189,6 +190,11 @@ def run_benchmark(
         options.output.mkdir(parents=True, exist_ok=True)
         path = options.output / 'predictions.json.gz'
         write_predictions(path, benchmark.name, benchmark.images, predictions)
+        if benchmark.name == 'hico-det':
+            matlab = options.output / 'matlab'
+            write_matlab(matlab, benchmark.images, predictions, benchmark.vocabulary)
+        elif benchmark.name == 'v-coco':
+            write_vsrl(options.output / 'vsrl.pkl', benchmark.images, predictions)
     if options.report is not None:
         known, outcome = results[0]
         page = write_report(
