@@ -51,9 +51,17 @@ def outcome_table(outcome: Outcome) -> str:
 
 
 def outcome_json(outcome: Outcome, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What was evaluated, its figures, and the AP of each class by its name (None: left out)."""
-    ap = [None if math.isnan(value) else value for value in outcome.per_class_ap.tolist()]
-    return {**facts, **outcome.figures, 'per_class_ap': dict(zip(outcome.class_names, ap))}
+    """What was evaluated, its figures, and the AP of each class by its name (None: left out).
+
+    APs by other rules than the headline's stand beside it, as 'per_class_ap_role_s2'.
+    """
+    headline = dict(zip(outcome.class_names, outcome.per_class_ap.tolist()))
+    per_class = {'per_class_ap': headline}
+    per_class |= {f'per_class_{name}': values for name, values in outcome.beside.items()}
+    return {**facts, **outcome.figures} | {
+        name: {label: None if math.isnan(ap) else ap for label, ap in values.items()}
+        for name, values in per_class.items()
+    }
 
 
 def _lines(title: str, cells: list[str]) -> list[str]:

@@ -21,8 +21,9 @@ from link_hoi_core.evaluation.page.cards import (
     make_gallery,
     misses_above,
 )
-from link_hoi_core.evaluation.page.classes import class_rows, curves, partitions
-from link_hoi_core.evaluation.page.mistakes import false_positives, misses
+from link_hoi_core.evaluation.page.classes import class_rows, curves, other_rules, partitions
+from link_hoi_core.evaluation.page.false_positives import false_positives
+from link_hoi_core.evaluation.page.misses import misses
 from link_hoi_core.evaluation.page.published import published_robustness, published_tables
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.report import F1_FIGURES, THRESHOLD, figure_label
@@ -43,7 +44,7 @@ def write_report(
     predictions: ScoredPairs,
     benchmark: Benchmark,
     *,
-    pictures: Path | None = None,
+    pictures: ImageFolder | None = None,
     train_counts: np.ndarray | None = None,
     robustness: Sequence[Row] | None = None,
     remarks: Sequence[str] = (),
@@ -57,17 +58,17 @@ def write_report(
         facts: what was evaluated and how, as in the JSON of the figures; all that is not None is
             shown. Which published rows stand beside depends on 'benchmark', 'protocol', 'boxes'
             ('ground-truth', a file of recorded ones, or None for a file of predictions),
-            'zero_shot' ('RF-UC' ...), 'trained_on' (the model's benchmark, where it is another
-            one) and 'pixels' (whether the model sees any).
+            'setting' ('RF-UC' ... or None), 'classes_of' (the benchmark whose classes the model
+            was trained on, where it is another one) and 'pixels' (whether the model sees any).
         images: those that `predictions.image` counts in.
-        pictures: folder with the images, as far as they are at hand; of the worst mistakes only.
+        pictures: the images, as far as they are at hand; the worst mistakes are shown on them.
         train_counts: (C,) annotated pairs of each class in the training annotations.
         robustness: rows of the robustness protocol.
         remarks: sentences on what was found wrong or left out in the input.
 
     Raises:
         ImportError: jinja2 is missing, or Pillow for pictures.
-        OSError: there is no such folder of pictures, or the page cannot be written.
+        OSError: the page cannot be written.
     """
     jinja2 = require('jinja2', "pip install 'jinja2>=3'", 'the report page')
     environment = jinja2.Environment(
@@ -111,6 +112,8 @@ def _figures(
         'fractions': F1_FIGURES,
         'classes': class_rows(outcome, train_counts),
         'has_train_counts': train_counts is not None,
+        'headline': 'AP' if not outcome.beside else figure_label(next(iter(outcome.figures))),
+        'other_rules': [figure_label(name) for name in other_rules(outcome)],
         'groups': [figure_label(name) for part in partitions(outcome) for name in part],
         'curve_data': {'curves': curves(outcome), 'threshold': _threshold(outcome)},
     }
@@ -138,15 +141,14 @@ def _robustness(rows: Sequence[Row], benchmark: Benchmark) -> list[tuple[Row, ch
 
 
 def _galleries(
-    outcome: Outcome, predictions: ScoredPairs, benchmark: Benchmark, pictures: Path | None
+    outcome: Outcome, predictions: ScoredPairs, benchmark: Benchmark, pictures: ImageFolder | None
 ) -> list[Gallery]:
-    folder = None if pictures is None else ImageFolder(pictures)
     threshold = _threshold(outcome)
     wrong = false_positives(outcome.ranked, predictions, benchmark)
     missed = misses(outcome, predictions, benchmark, threshold)
     return [
-        make_gallery(FALSE_POSITIVES, wrong, outcome, benchmark, folder),
-        make_gallery(misses_above(threshold), missed, outcome, benchmark, folder),
+        make_gallery(FALSE_POSITIVES, wrong, outcome, benchmark, pictures),
+        make_gallery(misses_above(threshold), missed, outcome, benchmark, pictures),
     ]
 
 

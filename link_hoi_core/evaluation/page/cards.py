@@ -9,15 +9,8 @@ import numpy as np
 
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.evaluation.outcome import Benchmark, Outcome
-from link_hoi_core.evaluation.page.mistakes import (
-    CONSIDERED,
-    FALSE_POSITIVE_KINDS,
-    MISS_KINDS,
-    SHOWN,
-    Mistake,
-    Mistakes,
-    annotated_classes,
-)
+from link_hoi_core.evaluation.page import false_positives, misses
+from link_hoi_core.evaluation.page.mistakes import SHOWN, Mistake, Mistakes, annotated_classes
 from link_hoi_core.evaluation.page.pictures import Scene, scene
 
 _NAMED = 4  # annotated classes that a card names
@@ -50,9 +43,10 @@ class Sort:
 FALSE_POSITIVES = Sort(
     'false-positives',
     'False positives',
-    f'What the {CONSIDERED:,} highest scored wrong detections are, and the {SHOWN} worst of them, '
-    'shared evenly among the kinds. Annotations are not complete: some of them are right.',
-    FALSE_POSITIVE_KINDS,
+    f'What the {false_positives.CONSIDERED:,} highest scored wrong detections are, and the '
+    f'{SHOWN} worst of them, shared evenly among the kinds, one of each image and class. '
+    'Annotations are not complete: some of them are right.',
+    false_positives.KINDS,
 )
 
 
@@ -62,9 +56,9 @@ def misses_above(threshold: float) -> Sort:
         'misses',
         'Misses',
         f'Annotated interactions that no detection scored above {threshold:g} has found, and the '
-        f'{SHOWN} worst of them, shared evenly among the kinds: the lowest scored, and of those '
-        'without a score the largest in their images.',
-        MISS_KINDS,
+        f'{SHOWN} worst of them, shared evenly among the kinds, one of each image and class: the '
+        'largest in their images of those without a score, then the lowest scored.',
+        misses.KINDS,
     )
 
 

@@ -22,6 +22,8 @@ _GAP = 2  # between two bars
 _MOST_TICKS = 6
 _MOST_LINES = 3
 _NO_AP = (*F1_FIGURES, THRESHOLD)
+# One colour a group wherever it is drawn; what is of all classes has the colour of the text.
+_SERIES = {'full': 'all', 'non_rare': 1, 'seen': 1, 'rare': 2, 'unseen': 2, 'novel': 3}
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ def histogram(ap: np.ndarray, groups: Mapping[str, np.ndarray]) -> Chart:
     )
     step = chart.x.at(10) - chart.x.at(0)
     width = (step - 3 * _GAP) / len(shares)
-    for series, (name, (counts, share, total)) in enumerate(shares.items(), 1):
+    for place, (name, (counts, share, total)) in enumerate(shares.items()):
+        series = _SERIES.get(name, 1)
         chart.legend.append((series, f'{figure_label(name)} ({total} classes)'))
         for i, (count, height) in enumerate(zip(counts, share)):
-            x = chart.x.at(edges[i]) + 1.5 * _GAP + (series - 1) * width
+            x = chart.x.at(edges[i]) + 1.5 * _GAP + place * width
             y = chart.y.at(height)
             tip = (
                 f'{figure_label(name)}: {count} of {total} classes have an AP of '
@@ -120,9 +123,9 @@ def frequency(
         _y('AP of a class (%)', 0, 100, [(v, f'{v}') for v in range(0, 101, 20)]),
     )
     series = np.ones(len(ap), int)
-    for number, (name, members) in enumerate(groups.items(), 1):
-        series[members] = number
-        chart.legend.append((number, figure_label(name)))
+    for name, members in groups.items():
+        series[members] = _SERIES.get(name, 1)
+        chart.legend.append((_SERIES.get(name, 1), figure_label(name)))
     for row in rows:
         x, y = chart.x.at(max(float(train_counts[row]), 0.5)), chart.y.at(float(ap[row]))
         tip = f'{outcome.class_names[row]}: AP {ap[row]:.1f}, {train_counts[row]:,} training pairs'
@@ -183,16 +186,18 @@ def perturbed(row: Row, published: Mapping[str, Any] | None) -> Chart:
     theirs = {name: values for name, values in theirs.items() if name in ours}
     most = max(value for values in (*ours.values(), *theirs.values()) for value in values)
     span = max(row.strengths) or 1
+    label = 'copies of a box' if row.kind == 'copies' else 'strength δ'
     chart = Chart(
         row.title,
-        _x('strength δ', 0, span, [(span * k / 5, f'{span * k / 5:g}') for k in range(6)]),
+        _x(label, 0, span, [(strength, f'{strength:g}') for strength in row.strengths]),
         _y('mAP (%)', 0, *_ticks_to(most)),
     )
-    for series, (name, values) in enumerate(ours.items(), 1):
+    for place, (name, values) in enumerate(ours.items(), 1):
+        series = _SERIES.get(name, place)
         chart.legend.append((series, figure_label(name)))
         chart.lines.append((_points(chart, zip(row.strengths, values)), series))
         for strength, value in zip(row.strengths, values):
-            tip = f'{figure_label(name)} at δ = {strength:g}: {value:.2f}'
+            tip = f'{figure_label(name)} at {strength:g}: {value:.2f}'
             chart.dots.append((chart.x.at(strength), chart.y.at(value), 3.5, series, tip))
         if name in theirs:
             known = [p for p in zip(published['deltas'], theirs[name]) if p[0] <= span]

@@ -19,12 +19,16 @@ _PARTITIONS = (('non_rare', 'rare', 'novel'), ('seen', 'unseen'))
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A row of the table of classes; AP in percent, pairs and detections as numbers."""
+    """A row of the table of classes: APs in percent, numbers of pairs and detections.
+
+    `beside` are APs by other rules, in the order of `other_rules`.
+    """
 
     index: int
     name: str
     groups: str
     ap: float
+    beside: tuple[float, ...]
     annotated: int
     detected: int
     right: int
@@ -44,6 +48,7 @@ def class_rows(outcome: Outcome, train_counts: np.ndarray | None) -> list[ClassR
             name,
             ', '.join(figure_label(group) for group, members in parts if members[index]),
             float(outcome.per_class_ap[index]),
+            tuple(outcome.beside[rule][name] for rule in other_rules(outcome)),
             int(ranked.num_annotated[index]),
             int(detected[index]),
             int(right[index]),
@@ -52,6 +57,12 @@ def class_rows(outcome: Outcome, train_counts: np.ndarray | None) -> list[ClassR
         for index, name in enumerate(outcome.class_names)
         if not math.isnan(outcome.per_class_ap[index])
     ]
+
+
+def other_rules(outcome: Outcome) -> list[str]:
+    """The figures in `Outcome.beside` that have an AP of the same classes."""
+    classes = set(outcome.class_names)
+    return [name for name, ap in outcome.beside.items() if classes <= ap.keys()]
 
 
 def partitions(outcome: Outcome) -> list[dict[str, np.ndarray]]:

@@ -119,7 +119,7 @@ body.addEventListener('click', (event) => {
   if (bounds.bottom < 0 || bounds.top > innerHeight) chosen.scrollIntoView({ block: 'start' });
 });
 if (rows.length) {
-  const annotated = (row) => Number(row.querySelectorAll('[data-value]')[1].dataset.value);
+  const annotated = (row) => Number(row.querySelector('.annotated').dataset.value);
   choose(rows.reduce((a, b) => (annotated(b) > annotated(a) ? b : a)).dataset.class);
 }
 

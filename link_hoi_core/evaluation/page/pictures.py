@@ -42,7 +42,7 @@ def scene(
     """
     boxes = [(box, role) for box, role in boxes if box[2] > box[0] and box[3] > box[1]]
     pixels = _pixels(image, folder)
-    corners = np.array([box for box, _ in boxes]).reshape(-1, 4)
+    corners = np.array([box for box, _ in boxes])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
     if image.size is not None:
         height, width = image.size

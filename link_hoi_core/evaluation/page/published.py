@@ -14,7 +14,14 @@ from link_hoi_core.evaluation.report import figure_label
 
 GROUND_TRUTH = 'ground-truth'
 _BOXES = {'detector': "a detector's boxes", GROUND_TRUTH: 'annotated boxes'}
-# A model of `trained_on` on another benchmark: the settings of LINK's Table 10.
+_SETTINGS = {
+    'default': 'Fully supervised',
+    'known-object': 'Fully supervised, known object',
+    'mF1': 'mF1, beside language models',
+    'detectors': 'Other detectors',
+    **{name: f'Zero-shot, {name}' for name in ('RF-UC', 'NF-UC', 'UO', 'UV')},
+}
+# A model with the classes of one benchmark on another: the settings of LINK's Table 10.
 _CROSS_DOMAIN = {
     ('swig-hoi', 'hico-det'): 'SWiG-HOI → HICO-DET',
     ('swig-hoi', 'v-coco'): 'SWiG-HOI → V-COCO',
@@ -44,6 +51,11 @@ class PublishedTable:
     caveats: list[str]
 
     @property
+    def setting_in_words(self) -> str:
+        """The setting as a headline."""
+        return _SETTINGS.get(self.setting, self.setting)
+
+    @property
     def boxes_in_words(self) -> str:
         """Of the published rows."""
         return _BOXES[self.boxes]
@@ -68,8 +80,7 @@ def published_tables(outcome: Outcome, facts: Mapping[str, Any]) -> list[Publish
             tables.append(
                 PublishedTable(*where, columns, table['rows'], ours, _caveats(table, facts))
             )
-    same_boxes = facts.get('boxes') == GROUND_TRUTH
-    return sorted(tables, key=lambda table: (table.boxes == GROUND_TRUTH) != same_boxes)
+    return _comparable_first(tables)
 
 
 def published_robustness() -> dict[str, Any]:
@@ -79,15 +90,23 @@ def published_robustness() -> dict[str, Any]:
 
 def _settings(facts: Mapping[str, Any]) -> set[str]:
     """The settings of the published tables that are those of a run."""
-    trained_on = facts.get('trained_on') or facts.get('benchmark')
-    if trained_on != facts.get('benchmark'):
-        return {_CROSS_DOMAIN.get((trained_on, facts.get('benchmark')), '')}
-    if facts.get('zero_shot'):
-        return {facts['zero_shot']}
+    classes_of = facts.get('classes_of') or facts.get('benchmark')
+    if classes_of != facts.get('benchmark'):
+        return {_CROSS_DOMAIN.get((classes_of, facts.get('benchmark')), '')}
+    if facts.get('setting'):
+        return {facts['setting']}
     protocol = facts.get('protocol') or 'default'
     if protocol == 'default' and facts.get('boxes') not in (None, GROUND_TRUTH):
         return {'default', 'mF1', 'detectors'}
     return {protocol, 'mF1'} if protocol == 'default' else {protocol}
+
+
+def _comparable_first(tables: list[PublishedTable]) -> list[PublishedTable]:
+    """Without those of other boxes where a setting has them with the same boxes as well."""
+    best = {}
+    for table in sorted(tables, key=lambda table: len(table.caveats)):
+        best.setdefault((table.source, table.setting), table)
+    return list(best.values())
 
 
 def _caveats(table: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
