@@ -61,21 +61,22 @@ def perturb(detections: Detections, perturbation: Perturbation, seed: int, name:
     multiplies them: as delta grows, a box goes on in one direction.
     """
     random = np.random.default_rng([seed, *name.encode()])
-    count = len(detections)
-    boxes = detections.boxes
+    count, copies = len(detections), perturbation.copies
     directions = random.uniform(-1, 1, (count, 4))
+    moved = detections
     if perturbation.shift or perturbation.scale:
         boxes = _move(detections, directions, perturbation.shift, perturbation.scale)
-    moved = replace(detections, boxes=boxes)
-    repeated = moved.take(_rows(count, perturbation.copies))
-    if not perturbation.copies:
-        return repeated
-    extra = slice(count, None)
-    redundant = repeated.take(np.arange(count, len(repeated)))
-    boxes, scores = repeated.boxes.copy(), repeated.scores.copy()
-    boxes[extra] = _move(redundant, random.uniform(-1, 1, (len(redundant), 4)), JITTER, JITTER)
-    scores[extra] *= random.uniform(LEAST_SCORE, 1, len(redundant))
-    return replace(repeated, boxes=boxes, scores=scores)
+        moved = replace(detections, boxes=boxes)
+    if not copies:
+        return moved
+    redundant = moved.take(_rows(count, copies - 1))
+    boxes = _move(redundant, random.uniform(-1, 1, (len(redundant), 4)), JITTER, JITTER)
+    scores = redundant.scores * random.uniform(LEAST_SCORE, 1, len(redundant))
+    return replace(
+        moved.take(_rows(count, copies)),
+        boxes=np.concatenate([moved.boxes, boxes]),
+        scores=np.concatenate([moved.scores, scores]),
+    )
 
 
 def perturb_all(
