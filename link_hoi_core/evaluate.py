@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from link_hoi_core.evaluation.commands import (
     curves,
+    difference,
     features,
     few_shot,
     hico_det,
@@ -19,7 +20,18 @@ from link_hoi_core.evaluation.commands import (
     v_coco,
 )
 
-COMMANDS = (hico_det, v_coco, swig_hoi, few_shot, mllm, layouts, statistics, features, curves)
+COMMANDS = (
+    hico_det,
+    v_coco,
+    swig_hoi,
+    few_shot,
+    mllm,
+    layouts,
+    statistics,
+    difference,
+    features,
+    curves,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

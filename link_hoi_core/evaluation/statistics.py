@@ -132,9 +132,8 @@ def statistics_table(files: Sequence[Statistics]) -> str:
 
 def statistics_json(found: Statistics, vocabulary: Vocabulary) -> dict[str, Any]:
     """The summary, and the pairs of every class, object and verb by name."""
-    names = [f'{vocabulary.verbs[v]} {vocabulary.objects[o]}' for v, o in vocabulary.hois]
     lists = {
-        'pairs_of_class': (names, found.pairs_of_class),
+        'pairs_of_class': (vocabulary.hoi_names, found.pairs_of_class),
         'pairs_of_object': (vocabulary.objects, found.pairs_of_object),
         'pairs_of_verb': (vocabulary.verbs, found.pairs_of_verb),
     }

@@ -8,10 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from link_hoi_core.data.hico_det import read_hico_det
+from link_hoi_core.data.annotations import read_annotations
 from link_hoi_core.data.json_files import write_json
-from link_hoi_core.data.swig_hoi import read_swig_hoi
-from link_hoi_core.data.v_coco import read_v_coco
 from link_hoi_core.evaluation.plots import check_picture
 from link_hoi_core.evaluation.statistics import (
     draw_statistics,
@@ -21,7 +19,7 @@ from link_hoi_core.evaluation.statistics import (
 )
 from link_hoi_core.vocabulary import load_vocabulary
 
-READERS = {'hico-det': read_hico_det, 'v-coco': read_v_coco, 'swig-hoi': read_swig_hoi}
+DATA_SETS = ('hico-det', 'v-coco', 'swig-hoi')
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -30,7 +28,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         'statistics', help='what annotation files are made of', description=__doc__
     )
     parser.set_defaults(run=run)
-    for name in READERS:
+    for name in DATA_SETS:
         parser.add_argument(f'--{name}', type=Path, nargs='+', default=[], metavar='FILE')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the counts there as well')
     parser.add_argument('--picture', type=Path, metavar='FILE', help='.png, .svg or .pdf')
@@ -42,11 +40,14 @@ def run(options: argparse.Namespace) -> None:
         check_picture(options.picture)
     if options.json is not None and not options.json.parent.is_dir():
         raise FileNotFoundError(f'{options.json.parent}: no such folder to write the JSON to')
-    paths = [(name, path) for name in READERS for path in getattr(options, name.replace('-', '_'))]
+    given = {name: getattr(options, name.replace('-', '_')) for name in DATA_SETS}
+    paths = [(name, path) for name in DATA_SETS for path in given[name]]
     if not paths:
         raise ValueError('no file to count: give --hico-det, --v-coco or --swig-hoi')
     files = [
-        statistics(path.name.partition('.json')[0], READERS[name](path), load_vocabulary(name))
+        statistics(
+            path.name.partition('.json')[0], read_annotations(path, name), load_vocabulary(name)
+        )
         for name, path in paths
     ]
     print(statistics_table(files))
