@@ -142,10 +142,10 @@ def _asked(
     boxes = Path(options.boxes).name
     settings = {'llm': options.llm, 'boxes': boxes, 'request': options.request}
     journal = Journal(path, settings)
+    answered = answers_of(journal.entries, questions, path)
+    left = [question for question in questions if question.file_name not in answered]
     try:
-        failures = ask_all(
-            client, questions, folder, journal, options.at_once, options.most_failures
-        )
+        failures = ask_all(client, left, folder, journal, options.at_once, options.most_failures)
     except KeyboardInterrupt:
         done = f'{len(journal.entries)} of {len(questions)} questions are answered'
         print(f'evaluate: stopped, {done}: the same command goes on', file=sys.stderr)

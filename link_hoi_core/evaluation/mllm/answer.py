@@ -125,7 +125,7 @@ class _Reader:
             self._note(Fault.VERBS_AS_LIST)
         else:
             verbs = [verbs]
-        for verb in verbs:
+        for verb in verbs or [None]:
             try:
                 triplets.append((human, object_, self._verb(verb, object_)))
             except _Unusable as unusable:

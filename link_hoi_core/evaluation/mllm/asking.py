@@ -25,9 +25,10 @@ def ask_all(
     at_once: int,
     most_failures: int,
 ) -> dict[str, str]:
-    """Ask what the journal has no answer to yet, and enter each answer as it comes.
+    """Ask, and enter each answer in the journal as it comes.
 
     Args:
+        questions: without those that the journal has an answer to.
         folder: the pictures.
         at_once: questions that are under way at the same time.
         most_failures: so many may stay without an answer.
@@ -36,22 +37,24 @@ def ask_all(
         why there is no answer, by file name.
 
     Raises:
-        ValueError: the journal is of other questions, a picture is of another size than its boxes
-            say, or there were too many failures; what was answered is kept.
+        ValueError: there were too many failures; what was answered is kept.
         FileNotFoundError: a picture is not there; nothing was asked then.
         ConnectionError: the server refuses every question.
     """
-    answered = answers_of(journal.entries, questions, journal)
-    left = [question for question in questions if question.file_name not in answered]
-    for question in left:
+    for question in questions:
         folder.path(question.file_name)
     failures: dict[str, str] = {}
 
     def ask(question: Question) -> str:
-        return client.ask(question.content(folder.read(question.file_name)))
+        try:
+            content = question.content(folder.read(question.file_name))
+        except ValueError as error:  # a broken picture, or one of another size than its boxes say
+            raise NoAnswer(str(error)) from error
+        return client.ask(content)
 
     with progress('asking', len(questions)) as show:
-        for question, answer in _side_by_side(ask, left, at_once):
+        answers = _side_by_side(ask, questions, at_once)
+        for through, (question, answer) in enumerate(answers, start=1):
             name = question.file_name
             if isinstance(answer, NoAnswer):
                 failures[name] = str(answer)
@@ -65,7 +68,7 @@ def ask_all(
                     f'{len(failures)} images have no answer, more than --most-failures '
                     f'{most_failures} ({name}: {answer}); the same command goes on from there'
                 )
-            show(len(journal.entries) + len(failures))
+            show(through)
     return failures
 
 
@@ -97,13 +100,13 @@ def read_answer_file(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def answers_of(
-    entries: Iterable[Mapping[str, Any]], questions: Sequence[Question], where: object
+    entries: Iterable[Mapping[str, Any]], questions: Sequence[Question], where: Path
 ) -> dict[str, str]:
     """The answers by file name.
 
     Args:
         entries: with 'file_name' and 'answer', and perhaps 'prompt', the digest of the question.
-        where: they come from, for messages.
+        where: the file that they come from, for messages.
 
     Raises:
         ValueError: an image is answered twice, is none that is asked about, or was asked about

@@ -167,8 +167,9 @@ class ChatClient:
             text = str(error['message'] if isinstance(error, dict) else error)
         except (ValueError, RecursionError, LookupError, TypeError):
             text = content.decode(errors='replace')
-        text = ' '.join(self._without_key(text).split())
-        return f' ({text[:200]})' if text else ''
+        text = ''.join(c if c.isprintable() else ' ' for c in self._without_key(text))
+        text = ' '.join(text.split())[:200]
+        return f' ({text})' if text else ''
 
     def _without_key(self, text: str) -> str:
         """What a server says, should it repeat the key; a short one is none ('EMPTY', '0')."""

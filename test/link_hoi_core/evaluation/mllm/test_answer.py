@@ -138,6 +138,7 @@ def test_nothing_to_read(text: str, fault: Fault, boxes: Detections) -> None:
         (entry(0, 2, -1), [], Fault.UNKNOWN_VERB),
         (entry(0, 2, 'admire'), [], Fault.UNKNOWN_VERB),
         (entry(0, 2, None), [], Fault.UNKNOWN_VERB),
+        (entry(0, 2, {}), [], Fault.UNKNOWN_VERB),
         (entry(0, 2, EAT), [], Fault.NOT_VALID),
     ],
 )

@@ -81,7 +81,7 @@ def test_text_of_an_answer(server: Any, reply: type, said: Any, text: str) -> No
 
 @pytest.mark.parametrize('status', [408, 429, 500, 502, 503, 529])
 def test_passing_faults_are_tried_again(server: Any, reply: type, status: int) -> None:
-    fault = {'status': status, 'body': b'{"error": {"message": "slow down"}}'}
+    fault = {'status': status, 'body': b'{"error": {"message": "slow\\u001b\\n \\ud800down"}}'}
     server.reply = replies(reply, fault, fault, {'text': 'At last.'})
     assert client(server).ask(HELLO) == 'At last.'
     server.reply = replies(reply, fault)

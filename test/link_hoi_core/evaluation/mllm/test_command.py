@@ -349,6 +349,33 @@ def test_another_model_does_not_go_on_with_the_answers_of_the_first(
     assert len(server.requests) == asked
 
 
+def test_answers_to_another_prompt_are_not_gone_on_with(
+    task: Task, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor are those of the same images with other boxes."""
+    arguments = command(task, tmp_path / 'out', *asking(task, server))
+    assert main(arguments) == 0
+    content = json.loads(task.annotations.read_text())
+    content['annotation'][1]['boxes_h'][0][2] += 40
+    task.annotations.write_text(json.dumps(content))
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert f"answers.jsonl: '{task.images[1].file_name}' was asked about with other boxes" in said
+    assert len(server.requests) == 16
+
+
+def test_a_picture_of_another_size_has_no_answer(
+    task: Task, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pillow = pytest.importorskip('PIL.Image')
+    pillow.new('RGB', (64, 48)).save(task.pictures / task.images[2].file_name)
+    (task.pictures / task.images[3].file_name).write_bytes(b'no picture')
+    assert main(command(task, tmp_path / 'out', *asking(task, server))) == 0
+    said = capsys.readouterr().out
+    assert '64 x 48' in said and 'no readable picture' in said
+    assert figures(tmp_path / 'out')['answers'] == len(server.requests) == 14
+
+
 @pytest.mark.slow
 def test_what_true_answers_reach_on_the_real_test_set(shared: Path) -> None:
     """Nearly everything: merging the annotated boxes costs under half a percent."""
