@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_runs import refused
 from torch import Tensor
 
 from link_hoi_core.backbones.backbone import BackboneConfig
@@ -203,14 +204,6 @@ def test_cached_and_live_pixels_train_alike(data: Path, teacher: Path, tmp_path:
         weights(run(data, tmp_path / name, *settings, *more)) for name, more in runs.items()
     )
     assert (live - cached).norm() < 0.1 * (live - mirrored).norm()
-
-
-def refused(capfd: pytest.CaptureFixture[str], command: list[str], *words: str) -> None:
-    """The command ends with status 2 and one sentence that holds all the words."""
-    assert main(command) == 2
-    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith('train: ')]
-    assert len(errors) == 1
-    assert [word for word in words if word not in errors[0]] == []
 
 
 @pytest.fixture
