@@ -60,6 +60,7 @@ def write_report(
             ('ground-truth', a file of recorded ones, or None for a file of predictions),
             'setting' ('RF-UC' ... or None), 'classes_of' (the benchmark whose classes the model
             was trained on, where it is another one) and 'pixels' (whether the model sees any).
+            'command' stands at the end.
         images: those that `predictions.image` counts in.
         pictures: the images, as far as they are at hand; the worst mistakes are shown on them.
         train_counts: (C,) annotated pairs of each class in the training annotations.
@@ -82,7 +83,7 @@ def write_report(
         style=_resource('style.css'),
         script=_resource('page.js'),
         summary=_summary(outcome, facts, images),
-        command=provenance.command(),
+        command=facts.get('command'),
         versions=provenance.versions(),
         date=provenance.now(),
         **_figures(outcome, facts, train_counts),
@@ -158,23 +159,30 @@ def _threshold(outcome: Outcome) -> float:
 
 def _summary(outcome: Outcome, facts: Mapping[str, Any], images: Sequence[AnnotatedImage]) -> str:
     """One sentence on what was held against what."""
-    what = facts.get('model') or facts.get('predictions') or 'predictions'
-    boxes = {None: '', 'ground-truth': ' on annotated boxes'}.get(
-        facts.get('boxes'), f' on the boxes of {facts.get("boxes")}'
-    )
+    if facts.get('model') is None:
+        what = ', '.join(facts.get('predictions') or []) or 'Predictions'
+    else:
+        boxes = 'annotated boxes' if facts.get('boxes') == 'ground-truth' else facts.get('boxes')
+        what = f'Model “{facts["model"]}” on {boxes}'
     ranked = outcome.ranked
     return (
-        f'{what}{boxes}: {len(ranked.hoi):,} detections against {ranked.num_annotated.sum():,} '
+        f'{what}: {len(ranked.hoi):,} detections against {ranked.num_annotated.sum():,} '
         f'annotated interactions of {len(images):,} images.'
     )
 
 
 def _shown(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Facts as words, without those that are None."""
+    """Facts as words, without those that are None, and the command, which has its own place."""
+
+    def words(value: Any) -> str:
+        if isinstance(value, bool):
+            return 'yes' if value else 'no'
+        return ', '.join(map(str, value)) if isinstance(value, list) else str(value)
+
     return {
-        name.replace('_', ' '): ('no', 'yes')[value] if isinstance(value, bool) else str(value)
+        name.replace('_', ' '): words(value)
         for name, value in facts.items()
-        if value is not None
+        if value is not None and name != 'command'
     }
 
 

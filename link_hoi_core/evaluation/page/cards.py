@@ -20,11 +20,11 @@ _SAME_BOXES = ('wrong verb', 'wrong object')  # their annotated boxes would hide
 
 @dataclass(frozen=True)
 class Card:
-    """One mistake for people; `score` is None where there is no prediction."""
+    """One mistake for people; `score` is '' where there is no prediction."""
 
     kind: str
     title: str
-    score: float | None
+    score: str
     text: str
     file_name: str
     scene: Scene
@@ -43,8 +43,8 @@ class Sort:
 FALSE_POSITIVES = Sort(
     'false-positives',
     'False positives',
-    f'What the {false_positives.CONSIDERED:,} highest scored wrong detections are, and the '
-    f'{SHOWN} worst of them, shared evenly among the kinds, one of each image and class. '
+    f'What the highest scored wrong detections are ({false_positives.CONSIDERED:,} at most), and '
+    f'the worst of them ({SHOWN} at most), shared evenly among the kinds, one of each image and class. '
     'Annotations are not complete: some of them are right.',
     false_positives.KINDS,
 )
@@ -56,7 +56,7 @@ def misses_above(threshold: float) -> Sort:
         'misses',
         'Misses',
         f'Annotated interactions that no detection scored above {threshold:g} has found, and the '
-        f'{SHOWN} worst of them, shared evenly among the kinds, one of each image and class: the '
+        f'worst of them ({SHOWN} at most), shared evenly among the kinds, one of each image and class: the '
         'largest in their images of those without a score, then the lowest scored.',
         misses.KINDS,
     )
@@ -95,7 +95,9 @@ def _card(
             boxes += [(image.boxes_o[pair], 'object annotated')]
             boxes += [(image.boxes_h[pair], 'human annotated')]
     if mistake.instead:
-        text = 'predicted: ' + ', '.join(f'{names[k]} {score:.3g}' for k, score in mistake.instead)
+        text = 'predicted: ' + ', '.join(
+            f'{names[k]} {_rounded(score)}' for k, score in mistake.instead
+        )
     elif len(mistake.others):
         classes = annotated_classes(image, benchmark)[mistake.others]
         text = 'annotated: ' + _listed([names[label] for label in classes])
@@ -104,11 +106,15 @@ def _card(
     return Card(
         mistake.kind,
         names[mistake.label],
-        None if np.isnan(mistake.score) else mistake.score,
+        '' if np.isnan(mistake.score) else _rounded(mistake.score),
         text,
         image.file_name,
         scene(image, boxes, folder),
     )
+
+
+def _rounded(score: float) -> str:
+    return '<0.001' if 0 < score < 0.001 else f'{score:.3f}'
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -21,14 +21,15 @@ _PARTITIONS = (('non_rare', 'rare', 'novel'), ('seen', 'unseen'))
 class ClassRow:
     """A row of the table of classes: APs in percent, numbers of pairs and detections.
 
-    `beside` are APs by other rules, in the order of `other_rules`.
+    `beside` are APs by other rules, in the order of `other_rules`; None for a class that one leaves
+    out.
     """
 
     index: int
     name: str
     groups: str
     ap: float
-    beside: tuple[float, ...]
+    beside: tuple[float | None, ...]
     annotated: int
     detected: int
     right: int
@@ -48,7 +49,7 @@ def class_rows(outcome: Outcome, train_counts: np.ndarray | None) -> list[ClassR
             name,
             ', '.join(figure_label(group) for group, members in parts if members[index]),
             float(outcome.per_class_ap[index]),
-            tuple(outcome.beside[rule][name] for rule in other_rules(outcome)),
+            tuple(_or_none(outcome.beside[rule][name]) for rule in other_rules(outcome)),
             int(ranked.num_annotated[index]),
             int(detected[index]),
             int(right[index]),
@@ -84,6 +85,10 @@ def curves(outcome: Outcome) -> dict[int, list[list[float]]]:
     with_right = np.unique(outcome.ranked.hoi[outcome.ranked.correct])
     most = int(np.clip(MOST_POINTS // max(len(with_right), 1), FEWEST, MOST))
     return {label: _curve(*columns, most) for label, *columns in _ranked_classes(outcome)}
+
+
+def _or_none(ap: float) -> float | None:
+    return None if math.isnan(ap) else ap
 
 
 def _ranked_classes(outcome: Outcome) -> Iterator[tuple[int, np.ndarray, np.ndarray, int]]:

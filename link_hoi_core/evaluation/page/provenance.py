@@ -1,21 +1,12 @@
-"""Where a page comes from: the command, the versions of what ran it, and when."""
+"""When a page was made, and by which versions of what."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
-import shlex
-import sys
 from datetime import datetime
-from pathlib import Path
 
 PACKAGES = ('link_hoi_ros', 'numpy', 'torch')
-
-
-def command() -> str:
-    """The command that this Python was started with, to be pasted into a shell."""
-    program, *arguments = sys.orig_argv
-    return shlex.join([Path(program).name, *arguments])
 
 
 def versions() -> dict[str, str]:

@@ -120,6 +120,8 @@ def _caveats(table: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
             f'The published rows are with {_BOXES[table["boxes"]]}, this run is with {this}: '
             f'not to be compared.'
         )
+    if facts.get('labels') == 'converted':
+        caveats.append('Converted labels give another figure than the official ones.')
     if facts.get('pixels') is False:
         caveats.append("The published models look at the pictures, this run's sees boxes only.")
     return caveats
