@@ -24,11 +24,18 @@ def write_log(run: Path, version: int, rows: list[tuple[int, float, float]], sta
 
     writer = SummaryWriter(str(run / 'tensorboard' / f'version_{version}'))
     for epoch, seconds, value in rows:
-        for name, number in (('full', value), ('epoch', epoch)):
+        for name, number in (('full', value), ('rare', value), ('epoch', epoch)):
             writer.add_scalar(name, number, 10 * epoch + 9, walltime=start + seconds)
     writer.close()
 
 
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    write_log(tmp_path / 'run', 0, [(0, 3600, 10), (1, 7200, 20)], time.time())
+    return tmp_path / 'run'
+
+
+@pytest.mark.slow
 def test_a_real_run_has_a_figure_for_each_epoch(trained: Path) -> None:
     found = read_progress(trained, 'full')
     (log,) = trained.glob('csv/version_0/metrics.csv')
@@ -58,24 +65,25 @@ def test_the_cost_is_that_of_the_fewest_pairs(tmp_path: Path) -> None:
 
 
 def test_the_command_draws_both(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip('matplotlib')
     (tmp_path / 'cost.json').write_text(json.dumps(COSTS))
     (tmp_path / 'result.json').write_text(json.dumps({'rare': 7}))
     files = ['--json', tmp_path / 'curves.json', '--picture', tmp_path / 'curves.svg']
     costs = ['--cost', tmp_path / 'cost.json', tmp_path / 'result.json', '--figure', 'rare']
-    command = ['curves', '--runs', trained, *costs, *files]
+    command = ['curves', '--runs', run, *costs, *files]
     assert main([str(part) for part in command]) == 0
     content = json.loads((tmp_path / 'curves.json').read_text())
     assert content['models'] == {'small': {'pairs': 60, 'gmacs': 2.5, 'rare': 7}}
-    assert len(content['runs']['straight']['rare']) == 6
+    assert content['runs']['run']['rare'] == [10, 20]
+    assert content['runs']['run']['epochs'] == [1, 2]
     assert (tmp_path / 'curves.svg').stat().st_size > 5000
     assert 'small: rare 7.00 at 2.5 GMACs (60 pairs)' in capsys.readouterr().out
 
 
 def test_bad_input_is_one_sentence(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / 'cost.json').write_text(json.dumps(COSTS))
     (tmp_path / 'result.json').write_text('{"map": 3}')
@@ -83,11 +91,11 @@ def test_bad_input_is_one_sentence(
     cases = [
         ([], 'give --runs or --cost'),
         (['--runs', str(tmp_path)], 'no training run'),
-        (['--runs', str(trained), '--figure', 'hm'], "no 'hm' is logged, only epoch, full,"),
+        (['--runs', str(run), '--figure', 'hm'], "no 'hm' is logged, only epoch, full,"),
         (['--cost', result, cost], "it has no 'macs'"),
         (['--cost', cost, result], "result.json: it has no figure 'full'"),
         (['--cost', cost, str(tmp_path / 'none')], 'none: no such file'),
-        (['--runs', str(trained), '--picture', 'a.gif'], 'a picture is named'),
+        (['--runs', str(run), '--picture', 'a.gif'], 'a picture is named'),
     ]
     for arguments, message in cases:
         assert main(['curves', *arguments]) == 2
