@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -46,7 +46,11 @@ class EvaluationConfig:
 
 
 class PredictionFiles:
-    """Predictions that are in files, in one or in many."""
+    """Predictions that are in files, in one or in many.
+
+    Attributes:
+        facts: what should be known beside the figures.
+    """
 
     def __init__(
         self, paths: Sequence[Path], benchmark: Benchmark, of: str | None, remarks: Remarks
@@ -58,6 +62,7 @@ class PredictionFiles:
         """
         self._paths, self._benchmark, self._remarks = paths, benchmark, remarks
         self._of = of or benchmark.name
+        self.facts = {'predictions': [path.name for path in paths], 'classes_of': self._of}
         self._map = _map_to(benchmark, load_vocabulary(self._of), remarks)
         self._hinted = False
 
@@ -78,6 +83,7 @@ class ModelOnBoxes:
 
     Attributes:
         predictor: the model.
+        facts: what should be known beside the figures.
     """
 
     def __init__(
@@ -111,6 +117,14 @@ class ModelOnBoxes:
         self.predictor: Predictor = load_predictor(model, device, select=select, **options)
         self.predictor.score_exponent = self._score_exponent()
         self._map = _map_to(benchmark, self.predictor.vocabulary, remarks)
+        self.facts = {
+            'model': model,
+            'boxes': boxes,
+            **asdict(config),
+            'select': select,
+            'score_exponent': self.predictor.score_exponent,
+            'seed': seed,
+        }
 
     def parts(self, perturbation: Perturbation | None = None) -> Iterator[ScoredPairs]:
         """The predictions on boxes that are perturbed as the configuration says, or so."""

@@ -157,8 +157,6 @@ def run_benchmark(
     facts = {
         'benchmark': benchmark.name,
         'annotations': options.annotations.name,
-        'model': options.model,
-        'predictions': options.predictions and [path.name for path in options.predictions],
         **facts,
         'images': len(benchmark.images),
     }
@@ -172,8 +170,8 @@ def run_benchmark(
         if options.output or options.report:
             parts = _kept(parts, found)
         outcome = evaluate(benchmark, parts, threshold)
-        counted = {'boxes': boxes, 'detections': len(outcome.ranked.hoi)}
-        results.append((facts | counted, outcome))
+        counted = {'detections': len(outcome.ranked.hoi)}
+        results.append((facts | source.facts | counted, outcome))
     print(f'{title}\n{len(benchmark.images)} images, {pairs} pairs\n{_table(results)}')
 
     rows = _robustness(options, benchmark, source, threshold) if options.robustness else []
