@@ -132,6 +132,13 @@ def test_objects_are_renamed_for_a_model_of_the_source() -> None:
     np.testing.assert_array_equal(as_source(found, class_map(HICO, V_COCO)).labels, found.labels)
 
 
+def test_recorded_boxes_are_named_in_the_same_way() -> None:
+    """A file of detections finds its labels in SWiG-HOI by name, annotated boxes by the table."""
+    by_name = [SWIG.object_index(name) for name in HICO.objects]
+    by_table = class_map(SWIG, HICO).source_objects.tolist()
+    assert by_table == [-1 if index is None else index for index in by_name]
+
+
 def test_every_object_of_coco_has_one_name_in_swig_hoi_at_most() -> None:
     """One object of the source is one object of the target."""
     used = [name for o, text in _swig_objects().items() for name in text.split(', ')]
