@@ -140,18 +140,19 @@ def curves_json(figure: str, runs: Sequence[Progress], costs: Sequence[Cost]) ->
     """The numbers behind the picture."""
     return {
         'figure': figure,
-        'runs': {
-            run.name: {
+        'runs': [
+            {
+                'name': run.name,
                 'epochs': run.epochs.tolist(),
                 'hours': run.hours.tolist(),
                 figure: run.values.tolist(),
             }
             for run in runs
-        },
-        'models': {
-            cost.name: {'pairs': cost.pairs, 'gmacs': cost.gmacs, figure: cost.value}
+        ],
+        'models': [
+            {'name': cost.name, 'pairs': cost.pairs, 'gmacs': cost.gmacs, figure: cost.value}
             for cost in costs
-        },
+        ],
     }
 
 
@@ -184,8 +185,9 @@ def _draw_costs(panel: Any, figure: str, costs: Sequence[Cost]) -> None:
         panel.annotate(cost.name, (cost.gmacs, cost.value), **where)
     panel.set(xscale='log', xlabel='GMACs an image', ylabel=figure)
     panel.margins(0.25)
-    ticks = sorted(digit * 10.0**power for digit in (1, 2, 5) for power in range(-3, 7))
     low, high = panel.get_xlim()
+    digits = (1, 2, 3, 5, 7) if high < 20 * low else (1,)
+    ticks = sorted(digit * 10.0**power for digit in digits for power in range(-3, 7))
     shown = [tick for tick in ticks if low <= tick <= high]
     panel.set_xticks(shown, [f'{tick:g}' for tick in shown])
     panel.minorticks_off()

@@ -75,9 +75,9 @@ def test_the_command_draws_both(
     command = ['curves', '--runs', run, *costs, *files]
     assert main([str(part) for part in command]) == 0
     content = json.loads((tmp_path / 'curves.json').read_text())
-    assert content['models'] == {'small': {'pairs': 60, 'gmacs': 2.5, 'rare': 7}}
-    assert content['runs']['run']['rare'] == [10, 20]
-    assert content['runs']['run']['epochs'] == [1, 2]
+    assert content['models'] == [{'name': 'small', 'pairs': 60, 'gmacs': 2.5, 'rare': 7}]
+    (found,) = content['runs']
+    assert (found['name'], found['epochs'], found['rare']) == ('run', [1, 2], [10, 20])
     assert (tmp_path / 'curves.svg').stat().st_size > 5000
     assert 'small: rare 7.00 at 2.5 GMACs (60 pairs)' in capsys.readouterr().out
 
