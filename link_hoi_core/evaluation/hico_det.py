@@ -19,17 +19,15 @@ import numpy as np
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.evaluation.average_precision import (
     RECALL_POINTS,
-    F1Figures,
     average_precision,
     f1_at,
     mean_of,
 )
 from link_hoi_core.evaluation.matching import RankedDetections, match, rank_some
 from link_hoi_core.evaluation.outcome import Outcome
-from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs, predicted_pairs
+from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs
 from link_hoi_core.evaluation.zero_shot import zero_shot_figures
-from link_hoi_core.structures import Detections, Interactions
-from link_hoi_core.vocabulary import Vocabulary, load_vocabulary
+from link_hoi_core.vocabulary import load_vocabulary
 
 
 @dataclass(frozen=True)
@@ -137,54 +135,3 @@ def _best_of_each_image(predictions: ScoredPairs, most: int) -> np.ndarray:
     best = np.zeros(len(predictions), bool)
     best[order] = np.arange(len(image)) - np.searchsorted(image, image) < most
     return best
-
-
-# What follows is left only until its users take `HicoDet`.
-
-
-@dataclass(frozen=True)
-class HicoDetFigures:
-    """AP in percent, F1 figures as fractions."""
-
-    full: float
-    rare: float
-    non_rare: float
-    f1: F1Figures
-    per_class_ap: np.ndarray  # (600,)
-
-
-def rank_hico_det(
-    images: Sequence[AnnotatedImage],
-    predictions: ScoredPairs,
-    vocabulary: Vocabulary,
-    convention: str = 'official',
-    known_objects: np.ndarray | None = None,
-) -> RankedDetections:
-    """As `HicoDet.rank`."""
-    return HicoDet(images, convention, known_objects).rank(predictions)[convention]
-
-
-def hico_det_figures(
-    ranked: RankedDetections, vocabulary: Vocabulary, f1_threshold: float
-) -> HicoDetFigures:
-    """As `HicoDet.outcome`."""
-    ap, rare = 100 * average_precision(ranked), vocabulary.rare
-    f1 = f1_at(ranked, f1_threshold)
-    return HicoDetFigures(mean_of(ap), mean_of(ap[rare]), mean_of(ap[~rare]), f1, ap)
-
-
-def evaluate_interactions(
-    images: Sequence[AnnotatedImage],
-    detections: Sequence[Detections],
-    interactions: Sequence[Interactions],
-    vocabulary: Vocabulary,
-    convention: str = 'official',
-    f1_threshold: float = 0.5,
-) -> HicoDetFigures:
-    """Figures of a model's output; item i of all three sequences belongs to image i."""
-    predictions = ScoredPairs.concatenate(
-        predicted_pairs(index, found, triplets, vocabulary)
-        for index, (found, triplets) in enumerate(zip(detections, interactions))
-    )
-    ranked = rank_hico_det(images, predictions, vocabulary, convention)
-    return hico_det_figures(ranked, vocabulary, f1_threshold)

@@ -10,7 +10,7 @@ from link_hoi_core.configuration import to_dict
 from link_hoi_core.data.json_files import write_json
 from link_hoi_core.evaluation.average_precision import F1Figures, best_f1_threshold, f1_at
 from link_hoi_core.evaluation.boxes import predict_ground_truth_boxes
-from link_hoi_core.evaluation.hico_det import rank_hico_det
+from link_hoi_core.evaluation.hico_det import HicoDet
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.summary import benchmark_figures
 from link_hoi_core.predictor import HoiPredictor
@@ -47,19 +47,12 @@ def finish(
         config |= {'f1_threshold': f1.threshold}
     text = card(experiment, module.teachers.checkpoints, figures, f1, cost)
     save_checkpoint(output / 'checkpoint', trained.model, trained.backbone, config, text)
-    write_json(output / FIGURES, figures | _named(f1), indent=2)
-
-
-def _named(f1: F1Figures | None) -> dict[str, float]:
-    if f1 is None:
-        return {}
-    return {'mf1': f1.mf1, 'mprec': f1.mprec, 'mrec': f1.mrec, 'f1_threshold': f1.threshold}
+    write_json(output / FIGURES, figures | (f1.named() if f1 else {}), indent=2)
 
 
 def _f1(predictor: HoiPredictor, data: TrainingData, predictions: ScoredPairs) -> F1Figures:
     """mF1 of the test images, at the threshold that is best on training images."""
     images = data.train[:THRESHOLD_IMAGES]
     found = predict_ground_truth_boxes(predictor, images, data.folder)
-    chosen = best_f1_threshold(rank_hico_det(images, found, predictor.vocabulary))
-    ranked = rank_hico_det(data.test, predictions, predictor.vocabulary)
-    return f1_at(ranked, chosen.threshold)
+    chosen = best_f1_threshold(HicoDet(images).rank(found)['official'])
+    return f1_at(HicoDet(data.test).rank(predictions)['official'], chosen.threshold)

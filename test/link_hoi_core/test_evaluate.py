@@ -15,8 +15,9 @@ import pytest
 
 from link_hoi_core.data.hico_det import ground_truth_detections, read_hico_det
 from link_hoi_core.evaluate import main
-from link_hoi_core.evaluation.hico_det import evaluate_interactions
-from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs
+from link_hoi_core.evaluation.hico_det import HicoDet
+from link_hoi_core.evaluation.outcome import evaluate
+from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs, predicted_pairs
 from link_hoi_core.evaluation.prediction_files import write_predictions
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.vocabulary import load_vocabulary
@@ -103,16 +104,14 @@ def test_model_on_annotated_boxes_gives_what_its_predictor_gives(
     predictor = HoiPredictor.from_checkpoint(folder, select=False)
     images = [image for image in read_hico_det(annotations) if len(image.hoi)]
     detections = [ground_truth_detections(image) for image in images]
-    expected = evaluate_interactions(
-        images,
-        detections,
-        [predictor.predict(None, found) for found in detections],
-        predictor.vocabulary,
-        f1_threshold=0.125,
-    )
-    assert expected.full > 0
-    assert result['full'] == pytest.approx(expected.full)
-    assert result['mrec'] == pytest.approx(expected.f1.mrec)
+    pairs = [
+        predicted_pairs(i, found, predictor.predict(None, found), predictor.vocabulary)
+        for i, found in enumerate(detections)
+    ]
+    expected = evaluate(HicoDet(images), pairs, f1_threshold=0.125).figures
+    assert expected['full'] > 0
+    assert result['full'] == pytest.approx(expected['full'])
+    assert result['mrec'] == pytest.approx(expected['mrec'])
     assert result['f1_threshold'] == 0.125  # the checkpoint's own
     # Nothing is cut: every pair with every verb that is valid for its object.
     person = predictor.vocabulary.person
