@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,36 +47,43 @@ def write_vsrl(path: Path, images: Sequence[AnnotatedImage], predictions: Scored
     """Write the pickle that V-COCO's official evaluator reads (s-gupta/v-coco, vsrl_eval.py).
 
     It is a list with one dictionary a prediction: 'image_id', 'person_box', '<action>_agent' and
-    '<action>_<role>', a box and its score. Agent and role have the prediction's score; all other
-    actions are NaN, which the evaluator passes over. PViC writes zeros there, and so each of its
-    predictions also counts, with score 0, for every other action.
-    Boxes are inclusive pixels there, so x2 and y2 are one less; no object is a box of zeros.
+    '<action>_<role>', a box and its score. All other actions and roles are NaN, which the evaluator
+    passes over. (PViC writes zeros there, so each of its predictions counts for every other action
+    too, with score 0.) The agent's score stands once for each human box and action, at the best of
+    its predictions: a second one would be a duplicate.
+    Boxes are written as they are, as by PViC and QPIC, though the evaluator counts their last pixel
+    in; no object is a box of zeros.
 
     Args:
         images: named as COCO names them, for their ids.
         predictions: `hoi` counts in the 24 verbs "action role".
     """
-    verbs = load_vocabulary('v-coco').verbs
+    verbs = [verb.split() for verb in load_vocabulary('v-coco').verbs]
     ids = image_names('v-coco', images)
-    no_role = [float('nan')] * 5
-    nothing = {f'{action.name}_agent': float('nan') for action in v_coco_actions()}
-    nothing |= {
-        f'{action.name}_{role}': no_role for action in v_coco_actions() for role in action.roles
-    }
-    humans, objects = (_inclusive(x).tolist() for x in (predictions.boxes_h, predictions.boxes_o))
-    columns = zip(predictions.image.tolist(), predictions.hoi.tolist(), predictions.score.tolist())
-    entries = []
-    for (image, verb, score), human, object_ in zip(columns, humans, objects):
-        action, role = verbs[verb].split()
-        entries.append(
-            {
-                **nothing,
-                'image_id': ids[image],
-                'person_box': human,
-                f'{action}_agent': score,
-                f'{action}_{role}': [*object_, score],
-            }
-        )
+    nan = float('nan')
+    nothing: dict[str, Any] = {}
+    for action in v_coco_actions():
+        nothing[f'{action.name}_agent'] = nan
+        nothing |= {f'{action.name}_{role}': [nan] * 5 for role in action.roles}
+    entries: list[dict[str, Any]] = []
+    best: dict[tuple, dict[str, Any]] = {}  # the entry with an agent's score
+    columns = (getattr(predictions, field.name).tolist() for field in fields(predictions))
+    for image, human, object_, verb, score in zip(*columns):
+        action, role = verbs[verb]
+        agent = f'{action}_agent'
+        entry = {
+            **nothing,
+            'image_id': ids[image],
+            'person_box': human,
+            f'{action}_{role}': [*object_, score],
+        }
+        entries.append(entry)
+        person = (image, *human, action)
+        other = best.setdefault(person, entry)
+        if other is entry or score > other[agent]:
+            other[agent] = nan
+            entry[agent] = score
+            best[person] = entry
     write_whole(path, pickle.dumps(entries, protocol=2))
 
 
@@ -88,6 +97,5 @@ def _cells(pairs: ScoredPairs, hois: np.ndarray) -> dict[tuple[int, int], np.nda
 
 
 def _inclusive(boxes: np.ndarray) -> np.ndarray:
-    """0-based continuous boxes (D, 4) as 0-based inclusive pixels; boxes of zeros remain."""
-    there = boxes.any(axis=1, keepdims=True)
-    return boxes.astype(np.float64) - np.array([0, 0, 1, 1]) * there
+    """0-based continuous boxes (D, 4) as 0-based inclusive pixels."""
+    return boxes - np.array([0, 0, 1, 1], np.float64)

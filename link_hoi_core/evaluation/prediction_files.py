@@ -4,7 +4,7 @@
 0-based continuous in pixels of the original image; gzipped if named .gz. An image of V-COCO is
 named by COCO's "image_id", one of SWiG-HOI by the annotations' "img_id". The class is the HOI id of
 HICO-DET and SWiG-HOI; of V-COCO it indexes "classes", the 24 "action role", which stands beside
-"images", and an object box of zeros there means that there is no object.
+"images", and an object box of zeros (or NaN) there means that there is no object.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def write_predictions(
         ValueError: the images have no id by which the benchmark's files could name them.
     """
     columns = (
-        predictions.boxes_h,
-        predictions.boxes_o,
+        _short(predictions.boxes_h),
+        _short(predictions.boxes_o),
         predictions.hoi[:, None],
         predictions.score[:, None],
     )
@@ -103,6 +103,18 @@ def image_names(benchmark: str, images: Sequence[AnnotatedImage]) -> list[str | 
     if count > 1:
         raise ValueError(f'the annotations have {count} images called {name!r}')
     return names
+
+
+def _short(values: np.ndarray) -> np.ndarray:
+    """The float32 `values` as float64 of two or six decimals, where these read back the same.
+
+    Exact ones have 17 digits, and the files twice the size.
+    """
+    short = values.astype(np.float64)
+    for decimals in (6, 2):
+        rounded = np.round(values.astype(np.float64), decimals)
+        short = np.where(rounded.astype(np.float32) == values, rounded, short)
+    return short
 
 
 class _Reader:
@@ -164,6 +176,8 @@ class _Reader:
     def _sound(self, where: str, rows: np.ndarray) -> np.ndarray:
         """The rows that can be evaluated; the others are noted, remarkable ones counted."""
         boxes, class_, score = rows[:, :8], rows[:, 8], rows[:, 9]
+        if self._classes is not None:  # the official evaluator takes NaN for no object, too
+            boxes[np.isnan(boxes[:, 4:]).all(axis=1), 4:] = 0
         finite = (np.abs(rows) < np.finfo(np.float32).max).all(axis=1)  # also false for NaN
         corners = boxes.reshape(-1, 2, 2, 2)
         inverted = finite & (corners[:, :, 1] < corners[:, :, 0]).any(axis=(1, 2))

@@ -21,6 +21,9 @@ def images(*names: str) -> list[AnnotatedImage]:
     return [AnnotatedImage(name, None, boxes, boxes, ids, ids, ids) for name in names]
 
 
+PHOTOS = images('COCO_val2014_000000000294.jpg', 'COCO_val2014_000000002473.jpg')
+
+
 def random_pairs(count: int, num_images: int, classes: int) -> ScoredPairs:
     random = np.random.default_rng(0)
     return ScoredPairs(
@@ -70,22 +73,36 @@ def test_vsrl_pickle_has_every_key_that_the_script_asks_for(tmp_path: Path) -> N
     path = tmp_path / 'cache.pkl'
     pairs = random_pairs(50, 2, 24)
     pairs.boxes_o[7] = 0  # no object
-    named = images('COCO_val2014_000000000294.jpg', 'COCO_val2014_000000002473.jpg')
-    write_vsrl(path, named, pairs)
-    entries = pickle.loads(path.read_bytes())
+    write_vsrl(path, PHOTOS, pairs)
+    entries = pickle.loads(path.read_bytes())  # our own, of a moment ago
     assert len(entries) == 50
     for row, entry in enumerate(entries):
         assert entry['image_id'] == [294, 2473][pairs.image[row]]
-        assert entry['person_box'] == (pairs.boxes_h[row] - [0, 0, 1, 1]).tolist()
-        box = pairs.boxes_o[row] - [0, 0, 1, 1] if row != 7 else [0, 0, 0, 0]
-        score = pairs.score[row]
+        assert entry['person_box'] == pairs.boxes_h[row].tolist()
         predicted = COCO.verbs[pairs.hoi[row]].split()
         for action in v_coco_actions():
             agent = entry[f'{action.name}_agent']
-            assert agent == score if action.name == predicted[0] else np.isnan(agent)
+            same = action.name == predicted[0]
+            assert agent == pairs.score[row] if same else np.isnan(agent)
             for role in action.roles:
                 value = entry[f'{action.name}_{role}']
                 if [action.name, role] == predicted:
-                    assert value == [*box, score]
+                    assert value == [*pairs.boxes_o[row], pairs.score[row]]
                 else:
                     assert len(value) == 5 and np.isnan(value).all()
+
+
+def test_an_agent_is_said_once_with_its_best_score(tmp_path: Path) -> None:
+    """One person, seen with four things; the last hits, too, but is somebody else."""
+    pairs = random_pairs(5, 1, 24)
+    pairs.boxes_h[:] = [1, 2, 30, 40]
+    pairs.boxes_h[4] += 1
+    pairs.hoi[:] = [
+        COCO.verbs.index(f'hit {role}') for role in ('obj', 'instr', 'obj', 'obj', 'obj')
+    ]
+    pairs.score[:] = [0.2, 0.7, 0.7, 0.3, 0.1]
+    write_vsrl(tmp_path / 'cache.pkl', PHOTOS, pairs)
+    entries = pickle.loads((tmp_path / 'cache.pkl').read_bytes())
+    agents = [entry['hit_agent'] for entry in entries]
+    assert np.array_equal(agents, [np.nan, 0.7, np.nan, np.nan, 0.1], equal_nan=True)
+    assert [entry['hit_obj'][4] for entry in entries][2:] == [0.7, 0.3, 0.1]

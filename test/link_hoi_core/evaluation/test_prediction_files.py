@@ -98,11 +98,22 @@ def test_written_predictions_read_back_exactly(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_boxes_are_written_with_no_more_digits_than_they_need(tmp_path: Path) -> None:
+    boxes = np.array([[0.1, 2.25, 300.7, 400.123456], [0, 1e-3, 1 / 3, 1e5 / 3]], np.float32)
+    pairs = ScoredPairs(np.zeros(2, np.int32), boxes, boxes, np.zeros(2, np.int32), np.ones(2))
+    path = tmp_path / 'p.json'
+    write_predictions(path, 'hico-det', IMAGES, pairs)
+    assert '[0.1, 2.25, 300.7, 400.123444, 0.1,' in path.read_text()
+    assert np.array_equal(read(path)[0].boxes_h, boxes)
+
+
 def test_v_coco_names_images_by_the_id_of_coco(tmp_path: Path) -> None:
-    entries = [{'image_id': 2473, 'dets': [[*ROW[:4], 0, 0, 0, 0, 23, 0.5]]}]
+    rows = [[*ROW[:4], *[none] * 4, 23, 0.5] for none in (0, float('nan'))]
+    entries = [{'image_id': 2473, 'dets': rows}]
     path = write(tmp_path / 'p.json', {'classes': CLASSES, 'images': entries})
     (found,) = read_predictions([path], 'v-coco', COCO, Remarks(strict=True))
-    assert (found.image.tolist(), found.hoi.tolist()) == ([1], [23])
+    assert (found.image.tolist(), found.hoi.tolist()) == ([1, 1], [23, 23])
+    assert not found.boxes_o.any()
     for classes in (CLASSES[::-1], None):
         write(path, {'classes': classes, 'images': entries})
         with pytest.raises(ValueError, match="'classes' are not V-COCO's 24 pairs"):
