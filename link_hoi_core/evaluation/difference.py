@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from link_hoi_core.evaluation.matching import RankedDetections
 from link_hoi_core.evaluation.plots import COLOURS, GREY, picture
 
 GROUPS = ('semantic', 'spatial', 'both', 'hard')
+COLUMNS = ('all', *GROUPS)
 LARGE_DIFFERENCE, HARD = 0.25, 0.4  # of APs in [0, 1]
 
 
@@ -67,8 +69,8 @@ def group_map(
 ) -> float:
     """mAP in percent on some of the images, as if there were no others; NaN without any pair.
 
-    The mean is over the classes that are annotated in them; over all of them it is the benchmark's
-    own where every class is annotated, as in HICO-DET's test set.
+    The mean is over the classes that are annotated in them; of all images it is the benchmark's own
+    where every class is annotated, as in HICO-DET's test set.
 
     Args:
         members: (I,) bool.
@@ -88,13 +90,42 @@ def difference_table(
     Args:
         figures: mAP by model and by group, 'all' among them.
     """
-    columns = ('all', *GROUPS)
     counts = {name: int(members.sum()) for name, members in groups.items()}
     counts['all'] = sum(counts.values())
     width = max(len('images with pairs'), *map(len, figures))
-    rows = [('', columns), ('images with pairs', [str(counts[name]) for name in columns])]
-    rows += [(name, [f'{of[group]:.2f}' for group in columns]) for name, of in figures.items()]
+    rows = [('', COLUMNS), ('images with pairs', [str(counts[name]) for name in COLUMNS])]
+    rows += [(name, [f'{of[group]:.2f}' for group in COLUMNS]) for name, of in figures.items()]
     return '\n'.join(f'{name:{width}}' + ''.join(f'{c:>10}' for c in row) for name, row in rows)
+
+
+def difference_json(
+    images: Sequence[AnnotatedImage],
+    aps: Sequence[np.ndarray],
+    groups: Mapping[str, np.ndarray],
+    figures: Mapping[str, Mapping[str, float]],
+) -> dict[str, Any]:
+    """The numbers of the table, and the group and APs of each image with pairs.
+
+    Args:
+        aps: (I,) of the semantic and of the spatial model.
+    """
+    group_of = {index: name for name in groups for index in np.flatnonzero(groups[name]).tolist()}
+    return {
+        'groups': {name: int(members.sum()) for name, members in groups.items()},
+        # JSON has no NaN.
+        'map': {
+            name: {group: None if np.isnan(value) else value for group, value in of.items()}
+            for name, of in figures.items()
+        },
+        'images': [
+            {
+                'file_name': images[index].file_name,
+                'group': group_of[index],
+                'ap': [float(ap[index]) for ap in aps],
+            }
+            for index in sorted(group_of)
+        ],
+    }
 
 
 def draw_difference(
@@ -112,27 +143,37 @@ def draw_difference(
     """
     with picture(path, 10.5, 4.2) as figure:
         points, bars = figure.subplots(1, 2, width_ratios=(2, 3))
-        random = np.random.default_rng(0)
-        for (name, members), colour in zip(groups.items(), (*COLOURS[:3], GREY)):
-            # A little beside each other: many images have the very same APs.
-            x, y = (ap[members] + random.uniform(-0.01, 0.01, members.sum()) for ap in aps)
-            label = f'{name} ({members.sum()})'
-            points.plot(x, y, '.', color=colour, markersize=3, alpha=0.4, label=label)
-        points.set(xlabel=f'AP of {models[0]}', ylabel=f'AP of {models[1]}', title='Images')
-        points.set_aspect('equal')
-        handles = points.get_legend_handles_labels()
-        figure.legend(*handles, loc='outside lower left', ncols=4, markerscale=4, columnspacing=1)
-        width = 0.8 / len(figures)
-        places = np.arange(len(GROUPS) + 1)
-        for index, (name, of) in enumerate(figures.items()):
-            heights = [of[group] for group in ('all', *GROUPS)]
-            shift = (index - (len(figures) - 1) / 2) * width
-            # Not the colours of the groups.
-            colour = COLOURS[len(GROUPS) - 1 :][index % len(GROUPS)]
-            drawn = bars.bar(places + shift, heights, width, label=name, color=colour)
-            texts = ['' if np.isnan(height) else f'{height:.1f}' for height in heights]
-            bars.bar_label(drawn, texts, fontsize=7, padding=1)
-        bars.set_xticks(places, ('all', *GROUPS))
-        bars.set(title='mAP on the images of each group', ylabel='mAP (%)')
-        bars.grid(axis='x', visible=False)
-        figure.legend(*bars.get_legend_handles_labels(), loc='outside lower right', ncols=3)
+        _draw_images(points, aps, groups)
+        points.set(xlabel=f'AP of {models[0]}', ylabel=f'AP of {models[1]}')
+        _draw_figures(bars, figures)
+        of_points, of_bars = (axes.get_legend_handles_labels() for axes in (points, bars))
+        figure.legend(*of_points, loc='outside lower left', ncols=4, markerscale=4, columnspacing=1)
+        figure.legend(*of_bars, loc='outside lower right', ncols=3)
+
+
+def _draw_images(panel: Any, aps: Sequence[np.ndarray], groups: Mapping[str, np.ndarray]) -> None:
+    """A point for each image, a little shifted, as many have the very same APs."""
+    random = np.random.default_rng(0)
+    for (name, members), colour in zip(groups.items(), (*COLOURS[:3], GREY)):
+        x, y = (ap[members] + random.uniform(-0.01, 0.01, members.sum()) for ap in aps)
+        label = f'{name} ({members.sum()})'
+        panel.plot(x, y, '.', color=colour, markersize=3, alpha=0.4, label=label)
+    panel.set_title('Images')
+    panel.set_aspect('equal')
+
+
+def _draw_figures(panel: Any, figures: Mapping[str, Mapping[str, float]]) -> None:
+    """Bars for each group, one of each model, in other colours than those of the groups."""
+    width = 0.8 / len(figures)
+    places = np.arange(len(COLUMNS))
+    colours = COLOURS[3:]
+    for index, (name, of) in enumerate(figures.items()):
+        heights = [of[group] for group in COLUMNS]
+        shift = (index - (len(figures) - 1) / 2) * width
+        colour = colours[index % len(colours)]
+        drawn = panel.bar(places + shift, heights, width, label=name, color=colour)
+        texts = ['' if np.isnan(height) else f'{height:.1f}' for height in heights]
+        panel.bar_label(drawn, texts, fontsize=7, padding=1)
+    panel.set_xticks(places, COLUMNS)
+    panel.set(title='mAP on the images of each group', ylabel='mAP (%)')
+    panel.grid(axis='x', visible=False)

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from link_hoi_core.data.json_files import write_json
+from link_hoi_core.evaluation.commands.outputs import add_outputs, check_outputs
 from link_hoi_core.evaluation.curves import (
     curves_json,
     curves_table,
@@ -16,7 +17,6 @@ from link_hoi_core.evaluation.curves import (
     read_cost,
     read_progress,
 )
-from link_hoi_core.evaluation.plots import check_picture
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -38,18 +38,14 @@ def add(commands: argparse._SubParsersAction) -> None:
         help='of one model: what `benchmark complexity --json` and `evaluate ... --json` wrote',
     )
     parser.add_argument('--figure', default='full', help='as logs and results name it (full)')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers there')
-    parser.add_argument('--picture', type=Path, metavar='FILE', help='.png, .svg or .pdf')
+    add_outputs(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the last and best figures, and write numbers and picture where they are asked for."""
     if not options.runs and not options.cost:
         raise ValueError('nothing to show: give --runs or --cost')
-    if options.picture is not None:
-        check_picture(options.picture)
-    if options.json is not None and not options.json.parent.is_dir():
-        raise FileNotFoundError(f'{options.json.parent}: no such folder to write the JSON to')
+    check_outputs(options)
     runs = [read_progress(path, options.figure) for path in options.runs]
     costs = [read_cost(*paths, options.figure) for paths in options.cost]
     found = options.figure, runs, costs

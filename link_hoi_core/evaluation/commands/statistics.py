@@ -10,7 +10,7 @@ from pathlib import Path
 
 from link_hoi_core.data.annotations import read_annotations
 from link_hoi_core.data.json_files import write_json
-from link_hoi_core.evaluation.plots import check_picture
+from link_hoi_core.evaluation.commands.outputs import add_outputs, check_outputs
 from link_hoi_core.evaluation.statistics import (
     draw_statistics,
     statistics,
@@ -30,16 +30,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
     for name in DATA_SETS:
         parser.add_argument(f'--{name}', type=Path, nargs='+', default=[], metavar='FILE')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the counts there as well')
-    parser.add_argument('--picture', type=Path, metavar='FILE', help='.png, .svg or .pdf')
+    add_outputs(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the table, and write JSON and picture where they are asked for."""
-    if options.picture is not None:
-        check_picture(options.picture)
-    if options.json is not None and not options.json.parent.is_dir():
-        raise FileNotFoundError(f'{options.json.parent}: no such folder to write the JSON to')
+    check_outputs(options)
     given = {name: getattr(options, name.replace('-', '_')) for name in DATA_SETS}
     paths = [(name, path) for name in DATA_SETS for path in given[name]]
     if not paths:

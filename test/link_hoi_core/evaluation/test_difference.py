@@ -131,6 +131,10 @@ def test_the_command_compares_files(
         assert content['map']['link'][name] == (
             None if np.isnan(expected) else pytest.approx(expected)
         )
+    whole = evaluate(HicoDet(images), [guesses(images, 2)], 0.5)
+    annotated = whole.ranked.num_annotated > 0
+    expected = whole.per_class_ap[annotated].mean()
+    assert content['map']['link']['all'] == pytest.approx(expected)
     assert len(content['images']) == sum(len(image.hoi) > 0 for image in images)
     assert content['images'][0]['ap'] == pytest.approx([ap[1] for ap in aps])  # 0 has no pairs
     assert picture.stat().st_size > 10_000
