@@ -1,4 +1,4 @@
-"""The files that an analysis writes where they are asked for: its numbers, and a picture of them."""
+"""The files that an analysis writes where they are asked for: its numbers and a picture."""
 
 from __future__ import annotations
 
