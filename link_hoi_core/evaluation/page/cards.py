@@ -44,8 +44,8 @@ FALSE_POSITIVES = Sort(
     'false-positives',
     'False positives',
     f'What the highest scored wrong detections are ({false_positives.CONSIDERED:,} at most), and '
-    f'the worst of them ({SHOWN} at most), shared evenly among the kinds, one of each image and class. '
-    'Annotations are not complete: some of them are right.',
+    f'the worst of them ({SHOWN} at most), shared evenly among the kinds, one of each image and '
+    'class. Annotations are not complete: some of them are right.',
     false_positives.KINDS,
 )
 
@@ -56,8 +56,8 @@ def misses_above(threshold: float) -> Sort:
         'misses',
         'Misses',
         f'Annotated interactions that no detection scored above {threshold:g} has found, and the '
-        f'worst of them ({SHOWN} at most), shared evenly among the kinds, one of each image and class: the '
-        'largest in their images of those without a score, then the lowest scored.',
+        f'worst of them ({SHOWN} at most), shared evenly among the kinds, one of each image and '
+        'class: the largest in their images of those without a score, then the lowest scored.',
         misses.KINDS,
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from link_hoi_core.evaluation.robustness import Row
 
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 40  # margins
+LEFT, RIGHT, TOP, BOTTOM = 54, 20, 12, 42  # margins
 _GAP = 2  # between two bars
 _MOST_TICKS = 6
 _MOST_LINES = 3
