@@ -47,10 +47,12 @@ def write_vsrl(path: Path, images: Sequence[AnnotatedImage], predictions: Scored
     """Write the pickle that V-COCO's official evaluator reads (s-gupta/v-coco, vsrl_eval.py).
 
     It is a list with one dictionary a prediction: 'image_id', 'person_box', '<action>_agent' and
-    '<action>_<role>', a box and its score. All other actions and roles are NaN, which the evaluator
-    passes over. (PViC writes zeros there, so each of its predictions counts for every other action
-    too, with score 0.) The agent's score stands once for each human box and action, at the best of
-    its predictions: a second one would be a duplicate.
+    '<action>_<role>', a box and its score. What it is not of is NaN, which the evaluator passes
+    over. (PViC writes zeros there, so each of its predictions counts for every other action too,
+    with score 0.) Only actions and roles of which there is no prediction at all have zeros, for the
+    evaluator stops at those that it finds nothing of: walk, stand, run, smile, point, maybe more.
+    The agent's score stands once for each human box and action, at the best of its predictions: a
+    second one would be a duplicate.
     Boxes are written as they are, as by PViC and QPIC, though the evaluator counts their last pixel
     in; no object is a box of zeros.
 
@@ -60,11 +62,7 @@ def write_vsrl(path: Path, images: Sequence[AnnotatedImage], predictions: Scored
     """
     verbs = [verb.split() for verb in load_vocabulary('v-coco').verbs]
     ids = image_names('v-coco', images)
-    nan = float('nan')
-    nothing: dict[str, Any] = {}
-    for action in v_coco_actions():
-        nothing[f'{action.name}_agent'] = nan
-        nothing |= {f'{action.name}_{role}': [nan] * 5 for role in action.roles}
+    others = _other_actions([verbs[verb] for verb in np.unique(predictions.hoi)])
     entries: list[dict[str, Any]] = []
     best: dict[tuple, dict[str, Any]] = {}  # the entry with an agent's score
     columns = (getattr(predictions, field.name).tolist() for field in fields(predictions))
@@ -72,7 +70,7 @@ def write_vsrl(path: Path, images: Sequence[AnnotatedImage], predictions: Scored
         action, role = verbs[verb]
         agent = f'{action}_agent'
         entry = {
-            **nothing,
+            **others,
             'image_id': ids[image],
             'person_box': human,
             f'{action}_{role}': [*object_, score],
@@ -81,10 +79,22 @@ def write_vsrl(path: Path, images: Sequence[AnnotatedImage], predictions: Scored
         person = (image, *human, action)
         other = best.setdefault(person, entry)
         if other is entry or score > other[agent]:
-            other[agent] = nan
+            other[agent] = float('nan')
             entry[agent] = score
             best[person] = entry
     write_whole(path, pickle.dumps(entries, protocol=2))
+
+
+def _other_actions(predicted: list[list[str]]) -> dict[str, Any]:
+    """What an entry says of actions and roles that it is not of; `predicted` are those of some."""
+    others: dict[str, Any] = {}
+    for action in v_coco_actions():
+        acts = any(action.name == name for name, _ in predicted)
+        others[f'{action.name}_agent'] = float('nan') if acts else 0.0
+        for role in action.roles:
+            some = [action.name, role] in predicted
+            others[f'{action.name}_{role}'] = [float('nan') if some else 0.0] * 5
+    return others
 
 
 def _cells(pairs: ScoredPairs, hois: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
