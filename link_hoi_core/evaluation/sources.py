@@ -62,8 +62,8 @@ class PredictionFiles:
         """
         self._paths, self._benchmark, self._remarks = paths, benchmark, remarks
         self._of = of or benchmark.name
-        self.facts = {'predictions': [path.name for path in paths], 'classes_of': self._of}
         self._map = _map_to(benchmark, load_vocabulary(self._of), remarks)
+        self.facts = {'predictions': [path.name for path in paths], **_unmapped(self._map)}
         self._hinted = False
 
     def parts(self) -> Iterator[ScoredPairs]:
@@ -124,6 +124,7 @@ class ModelOnBoxes:
             'select': select,
             'score_exponent': self.predictor.score_exponent,
             'seed': seed,
+            **_unmapped(self._map),
         }
 
     def parts(self, perturbation: Perturbation | None = None) -> Iterator[ScoredPairs]:
@@ -159,9 +160,15 @@ def _map_to(benchmark: Benchmark, source: Vocabulary, remarks: Remarks) -> Class
     if source.id == benchmark.vocabulary.id:
         return None
     found = class_map(source, benchmark.vocabulary)
-    in_vain, unsaid = found.unmapped_source, found.unmapped_target
-    if in_vain:
-        remarks.say(f'{len(in_vain)} classes of {source.id} are none of {benchmark.name}')
-    if unsaid:
-        remarks.say(f'classes that a model of {source.id} cannot say: {", ".join(unsaid)}')
+    remarks.say(
+        f'predictions are of {source.id}: {len(found.unmapped_source)} of its classes are none of '
+        f'{benchmark.name}, and {len(found.unmapped_target)} of {benchmark.name} it cannot say'
+    )
     return found
+
+
+def _unmapped(classes: ClassMap | None) -> dict[str, Sequence[str]]:
+    """The classes between which the map finds nothing, by name."""
+    if classes is None:
+        return {}
+    return {'unmapped_source': classes.unmapped_source, 'unmapped_target': classes.unmapped_target}

@@ -286,7 +286,8 @@ def _robustness(
     def outcome(of: ModelOnBoxes, perturbation: Perturbation) -> Outcome:
         return evaluate(benchmark, of.parts(perturbation), threshold)
 
-    rows = robustness(partial(outcome, source))
+    report = source.facts['perturbation']['report']
+    rows = robustness(partial(outcome, source), report=report)
     selecting = _open(options, options.boxes[0], benchmark, Remarks(), select=True)
     rows.append(redundancy(partial(outcome, selecting)))
     print(robustness_table(rows))

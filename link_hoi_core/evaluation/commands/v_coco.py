@@ -13,11 +13,13 @@ from pathlib import Path
 from link_hoi_core.data.annotated_image import unsized, where_needed
 from link_hoi_core.data.annotations import read_annotations
 from link_hoi_core.data.image_folder import ImageFolder
-from link_hoi_core.data.v_coco import read_coco_sizes
+from link_hoi_core.data.v_coco import guess_sizes, read_coco_sizes
 from link_hoi_core.data.v_coco_official import read_coco_boxes, read_v_coco_official
 from link_hoi_core.data.v_coco_people import read_v_coco_people
 from link_hoi_core.evaluation.commands.shared import add_options, check_options, run_benchmark
 from link_hoi_core.evaluation.v_coco import VCoco
+
+GUESS = 'guess'
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -30,10 +32,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         '--sizes',
-        type=Path,
-        metavar='FILE',
-        help="likewise, for the images' sizes, which a model on annotated boxes needs (default: "
-        'those of the pictures in --images)',
+        metavar=f'FILE|{GUESS}',
+        help="likewise, for the images' sizes, which a model on annotated boxes needs; guess: as "
+        'far as the boxes tell, for a model without pixels (default: those of the pictures in '
+        '--images)',
     )
     add_options(parser)
 
@@ -49,11 +51,13 @@ def run(options: argparse.Namespace) -> None:
         part = 'val2014' if 'test' in options.annotations.name else 'train2014'
         images = read_v_coco_official(options.annotations, boxes, part)
         people = read_v_coco_people(options.annotations, images, boxes)
-    if options.sizes is not None:
+    if options.sizes == GUESS:
+        images = where_needed(images, guess_sizes(images))
+    elif options.sizes is not None:
         images = where_needed(images, read_coco_sizes(options.sizes))
     elif options.images:
         folder = ImageFolder(*options.images)
         images = where_needed(images, folder.sizes(image.file_name for image in unsized(images)))
     benchmark = VCoco(images, people)
     title = f'V-COCO, {benchmark.labels} labels'
-    run_benchmark(options, benchmark, title, {'labels': benchmark.labels})
+    run_benchmark(options, benchmark, title, {'labels': benchmark.labels, 'sizes': options.sizes})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from link_hoi_core.data.annotated_image import with_sizes
 from link_hoi_core.data.hico_det import ground_truth_detections
 from link_hoi_core.data.image_folder import ImageFolder
-from link_hoi_core.data.v_coco import read_coco_sizes, read_v_coco
+from link_hoi_core.data.v_coco import guess_sizes, read_coco_sizes, read_v_coco
 from link_hoi_core.vocabulary import load_vocabulary
 
 VERBS = load_vocabulary('v-coco').verbs
@@ -152,3 +153,24 @@ def test_hico_annotations_are_another_schema(shared: Path) -> None:
     path = shared / 'data/hicodet/instances_test2015.coco80.json.gz'
     with pytest.raises(ValueError, match='not a converted V-COCO annotation file'):
         read_v_coco(path)
+
+
+@pytest.mark.parametrize(
+    ('corner', 'size'),
+    [
+        ((600, 400), (480, 640)),
+        ((100, 100), (480, 640)),
+        ((400, 500), (640, 480)),
+        ((500, 520), (640, 500)),
+        ((640, 640), (640, 640)),
+        ((600, 500.5), (501, 640)),
+    ],
+)
+def test_a_size_is_guessed_that_holds_the_boxes(
+    tmp_path: Path, corner: tuple[float, float], size: tuple[int, int]
+) -> None:
+    image = read_v_coco(annotation_file(tmp_path))[0]
+    inside = np.array([[0, 0, 10, 10]], np.float32)
+    far = np.array([[0, 0, *corner]], np.float32)
+    image = dataclasses.replace(image, boxes_h=inside, boxes_o=far)
+    assert guess_sizes([image]) == {image.file_name: size}

@@ -216,7 +216,10 @@ def test_another_data_sets_model_says_what_it_cannot_say(
     result = evaluate(tmp_path, *command, '--boxes', 'ground-truth')
     assert result['detections'] > 0
     assert 0 < result['ap_role_s1'] <= 100
-    assert any('hico-det' in sentence for sentence in result['remarks'])
+    assert any('it cannot say' in sentence for sentence in result['remarks'])
+    assert 'wear backpack' not in result['unmapped_source']
+    assert 'wash bicycle' in result['unmapped_source']
+    assert result['unmapped_target'] == []
 
 
 def test_predictions_in_another_data_sets_classes(tmp_path: Path, v_coco: Path) -> None:
