@@ -44,8 +44,13 @@ def one_sentence(path: Path) -> Iterator[None]:
 
 def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:
     """Write `value` to a .json or .json.gz file under a temporary name, then rename it."""
+    write_json_text(path, json.dumps(value, indent=indent) + '\n')
+
+
+def write_json_text(path: str | Path, text: str) -> None:
+    """The same, of what is JSON already."""
     path = Path(path)
-    content = (json.dumps(value, indent=indent) + '\n').encode()
+    content = text.encode()
     if path.suffix == '.gz':
         content = gzip.compress(content, compresslevel=6, mtime=0)  # the same bytes at any hour
     write_whole(path, content)

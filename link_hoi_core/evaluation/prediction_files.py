@@ -9,6 +9,7 @@ HICO-DET and SWiG-HOI; of V-COCO it indexes "classes", the 24 "action role", whi
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,17 +20,16 @@ from typing import Any
 import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
-from link_hoi_core.data.json_files import write_json
+from link_hoi_core.data.json_files import write_json_text
 from link_hoi_core.data.json_stream import stream_json
 from link_hoi_core.evaluation.pairs import ScoredPairs
-from link_hoi_core.evaluation.remarks import Remarks
+from link_hoi_core.evaluation.remarks import Remarks, counted
 from link_hoi_core.progress import track
 from link_hoi_core.vocabulary import load_vocabulary
 
 ROW_LENGTH = 10
 _NAMED_BY = {'hico-det': 'file_name', 'v-coco': 'image_id', 'swig-hoi': 'img_id'}
 _PART = 1_000_000  # rows; about 0.1 GB
-_FEW = 3
 
 
 def read_predictions(
@@ -82,9 +82,10 @@ def write_predictions(
     for index, name in enumerate(image_names(benchmark, images)):
         rows = order[bounds[index] : bounds[index + 1]]
         dets = np.concatenate([column[rows] for column in columns], axis=1).tolist()
-        entries.append({_NAMED_BY[benchmark]: name, 'dets': dets})
-    classes = {'classes': list(_v_coco_classes())} if benchmark == 'v-coco' else {}
-    write_json(path, {**classes, 'images': entries})
+        # As text at once: the numbers of many images as Python's take ten times the memory.
+        entries.append(json.dumps({_NAMED_BY[benchmark]: name, 'dets': dets}))
+    classes = f'"classes": {json.dumps(_v_coco_classes())}, ' if benchmark == 'v-coco' else ''
+    write_json_text(path, f'{{{classes}"images": [{", ".join(entries)}]}}\n')
 
 
 def image_names(benchmark: str, images: Sequence[AnnotatedImage]) -> list[str | int]:
@@ -150,8 +151,8 @@ class _Reader:
         """Say what only shows when all files have been read."""
         missing = [repr(name) for name in self._number if name not in self._file_of]
         if missing:
-            named = ', '.join(missing[:_FEW]) + (' ...' if len(missing) > _FEW else '')
-            self._remarks.say(f'annotated images without predictions: {len(missing)} ({named})')
+            what = 'annotated images without predictions'
+            self._remarks.say(counted(what, len(missing), missing))
         if self._repeated:
             self._remarks.say(
                 f'predictions that repeat one of the same image to the last digit: '

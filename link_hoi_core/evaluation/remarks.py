@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 _EXAMPLES = 3
 
@@ -12,7 +12,7 @@ class Remarks:
 
     def __init__(self, strict: bool = False) -> None:
         self.strict = strict
-        self._counted: dict[str, _Counted] = {}
+        self._noted: dict[str, tuple[int, list[str]]] = {}  # how often, and some examples
         self._said: dict[str, None] = {}  # in the order in which they were said
 
     def note(self, what: str, example: str, count: int = 1) -> None:
@@ -28,10 +28,8 @@ class Remarks:
         """
         if self.strict:
             raise ValueError(f'{what}: {example} (strict: nothing of the kind is allowed)')
-        counted = self._counted.setdefault(what, _Counted())
-        counted.count += count
-        if len(counted.examples) < _EXAMPLES:
-            counted.examples.append(example)
+        so_far, examples = self._noted.get(what, (0, []))
+        self._noted[what] = so_far + count, [*examples, example][:_EXAMPLES]
 
     def say(self, sentence: str) -> None:
         """Say, once, what is allowed but should be known; strict or not."""
@@ -39,15 +37,12 @@ class Remarks:
 
     def sentences(self) -> list[str]:
         """One line for each kind of remark, in the order in which they first came."""
-        counted = [f'{what}: {found}' for what, found in self._counted.items()]
-        return counted + list(self._said)
+        noted = [counted(what, *found) for what, found in self._noted.items()]
+        return noted + list(self._said)
 
 
-@dataclass
-class _Counted:
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        more = ' ...' if self.count > len(self.examples) else ''
-        return f'{self.count} ({", ".join(self.examples)}{more})'
+def counted(what: str, count: int, examples: Sequence[str]) -> str:
+    """'what: 5 (a, b, c ...)'."""
+    shown = examples[:_EXAMPLES]
+    more = ' ...' if count > len(shown) else ''
+    return f'{what}: {count} ({", ".join(shown)}{more})'
