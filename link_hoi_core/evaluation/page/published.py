@@ -112,8 +112,8 @@ def _comparable_first(tables: list[PublishedTable]) -> list[PublishedTable]:
 def _caveats(table: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     caveats = []
     ours = facts.get('boxes')
-    if ours is None and table['boxes'] != GROUND_TRUTH:
-        caveats.append('Whether this run had boxes of an equal detector is for you to know.')
+    if ours is None:
+        caveats.append('Predictions do not say whose boxes they are: compare like with like.')
     elif (ours == GROUND_TRUTH) != (table['boxes'] == GROUND_TRUTH):
         this = _BOXES.get(ours, "a detector's boxes")
         caveats.append(
