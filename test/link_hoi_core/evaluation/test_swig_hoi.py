@@ -46,7 +46,7 @@ def predictions(rows: list) -> ScoredPairs:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     annotated=st.lists(
         st.lists(st.tuples(boxes, boxes, classes), max_size=4), min_size=3, max_size=3
