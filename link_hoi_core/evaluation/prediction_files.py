@@ -10,7 +10,6 @@ HICO-DET and SWiG-HOI; of V-COCO it indexes "classes", the 24 "action role", whi
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -22,6 +21,7 @@ import numpy as np
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.json_files import write_json_text
 from link_hoi_core.data.json_stream import stream_json
+from link_hoi_core.data.v_coco import coco_id
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.remarks import Remarks, counted
 from link_hoi_core.progress import track
@@ -97,7 +97,7 @@ def image_names(benchmark: str, images: Sequence[AnnotatedImage]) -> list[str | 
     if benchmark == 'hico-det':
         names = [image.file_name for image in images]
     elif benchmark == 'v-coco':
-        names = [_coco_id(image.file_name) for image in images]
+        names = [coco_id(image.file_name) for image in images]
     else:
         names = [image.file_name if image.id is None else image.id for image in images]
     (name, count) = max(Counter(names).items(), key=itemgetter(1), default=('', 0))
@@ -239,11 +239,3 @@ def _pairs(images: Sequence[tuple[int, np.ndarray]]) -> ScoredPairs:
 
 def _v_coco_classes() -> tuple[str, ...]:
     return load_vocabulary('v-coco').verbs
-
-
-def _coco_id(file_name: str) -> int:
-    """294 of 'COCO_val2014_000000000294.jpg'."""
-    digits = re.search(r'(\d+)\.\w+$', file_name)
-    if digits is None:
-        raise ValueError(f"image {file_name!r}: expected a name that ends in COCO's id")
-    return int(digits[1])

@@ -63,7 +63,11 @@ class PredictionFiles:
         self._paths, self._benchmark, self._remarks = paths, benchmark, remarks
         self._of = of or benchmark.name
         self._map = _map_to(benchmark, load_vocabulary(self._of), remarks)
-        self.facts = {'predictions': [path.name for path in paths], **_unmapped(self._map)}
+        self.facts = {
+            'predictions': [path.name for path in paths],
+            'classes_of': self._of,
+            **_unmapped(self._map),
+        }
         self._hinted = False
 
     def parts(self) -> Iterator[ScoredPairs]:
@@ -119,6 +123,8 @@ class ModelOnBoxes:
         self._map = _map_to(benchmark, self.predictor.vocabulary, remarks)
         self.facts = {
             'model': model,
+            'classes_of': self.predictor.vocabulary.id,
+            'pixels': self.predictor.needs_image,
             'boxes': boxes,
             **asdict(config),
             'select': select,

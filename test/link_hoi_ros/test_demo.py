@@ -42,9 +42,7 @@ def short_video(tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp('video')
     video = open_video(demo._default_video())
     size = (video.size[1], video.size[0])
-    writer = cv2.VideoWriter(
-        str(folder / 'short.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), RATE, size
-    )
+    writer = cv2.VideoWriter(str(folder / 'short.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), RATE, size)
     for frame in list(video.frames())[116:136]:
         writer.write(frame[:, :, ::-1].copy())
     writer.release()
