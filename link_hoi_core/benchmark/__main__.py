@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from link_hoi_core.benchmark import complexity, latency
-from link_hoi_core.data.json_files import write_json
+from link_hoi_core.data.json_files import check_json, write_json
 from link_hoi_core.device import PRECISIONS
 
 PROGRAM = 'python -m link_hoi_core.benchmark'
@@ -27,8 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(arguments or ['latency'])
     try:
-        if options.json is not None and not options.json.parent.is_dir():
-            raise FileNotFoundError(f'{options.json.parent}: no such folder to write the JSON to')
+        check_json(options.json)
         figures, table = options.run(options)
         print(table)
         if options.json is not None:

@@ -42,6 +42,19 @@ def one_sentence(path: Path) -> Iterator[None]:
         raise ValueError(f'{path}: not valid JSON or truncated ({error})') from error
 
 
+def check_json(path: Path | None) -> None:
+    """Refuse a path that no JSON can be written to, before anything long is computed.
+
+    Args:
+        path: None, where none is asked for.
+
+    Raises:
+        FileNotFoundError: its folder is not there.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise FileNotFoundError(f'{path.parent}: no such folder to write the JSON to')
+
+
 def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:
     """Write `value` to a .json or .json.gz file under a temporary name, then rename it."""
     write_json_text(path, json.dumps(value, indent=indent) + '\n')

@@ -33,7 +33,11 @@ _PART = 1_000_000  # rows; about 0.1 GB
 
 
 def read_predictions(
-    paths: Sequence[Path], benchmark: str, images: Sequence[AnnotatedImage], remarks: Remarks
+    paths: Sequence[Path],
+    benchmark: str,
+    images: Sequence[AnnotatedImage],
+    remarks: Remarks,
+    classes_of: str | None = None,
 ) -> Iterator[ScoredPairs]:
     """Read the predictions for `images` from one file or from many, part after part.
 
@@ -42,12 +46,16 @@ def read_predictions(
     y2 < y1, or a class that there is not. Said: images without an entry, scores outside 0..1, and
     rows that come twice.
 
+    Args:
+        benchmark: of the images, which are named as its files name them.
+        classes_of: the data set whose classes are predicted, where it is not the benchmark.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: a file is malformed or truncated, or an image comes twice, be it in two files;
             or there is something to note, and the remarks are strict. One sentence.
     """
-    reader = _Reader(benchmark, images, remarks)
+    reader = _Reader(benchmark, images, remarks, classes_of or benchmark)
     entries = (entry for path in paths for entry in reader.read(path))
     rows: list[tuple[int, np.ndarray]] = []
     held = 0
@@ -121,10 +129,12 @@ def _short(values: np.ndarray) -> np.ndarray:
 class _Reader:
     """Reads files of one benchmark; remembers which images have come."""
 
-    def __init__(self, benchmark: str, images: Sequence[AnnotatedImage], remarks: Remarks) -> None:
+    def __init__(
+        self, benchmark: str, images: Sequence[AnnotatedImage], remarks: Remarks, classes_of: str
+    ) -> None:
         self._key = _NAMED_BY[benchmark]
-        self._classes = _v_coco_classes() if benchmark == 'v-coco' else None
-        self._count = len(self._classes or load_vocabulary(benchmark).hois)
+        self._classes = _v_coco_classes() if classes_of == 'v-coco' else None
+        self._count = len(self._classes or load_vocabulary(classes_of).hois)
         self._number = {name: i for i, name in enumerate(image_names(benchmark, images))}
         self._remarks = remarks
         self._file_of: dict[str | int, Path] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from link_hoi_core.data.json_files import write_json
+from link_hoi_core.data.json_files import check_json, write_json
 from link_hoi_core.evaluation.few_shot import few_shot, few_shot_json, few_shot_table
 
 
@@ -24,8 +24,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the table, and write it where that is asked for."""
-    if options.json is not None and not options.json.parent.is_dir():
-        raise FileNotFoundError(f'{options.json.parent}: no such folder to write the JSON to')
+    check_json(options.json)
     spreads = few_shot(options.results)
     print(f'mean and standard deviation of {len(options.results)} runs')
     print(few_shot_table(spreads))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from link_hoi_core.data.json_files import check_json
 from link_hoi_core.evaluation.plots import KINDS, check_picture
 
 
@@ -22,5 +23,4 @@ def check_outputs(options: argparse.Namespace) -> None:
     """
     if options.picture is not None:
         check_picture(options.picture)
-    if options.json is not None and not options.json.parent.is_dir():
-        raise FileNotFoundError(f'{options.json.parent}: no such folder to write the JSON to')
+    check_json(options.json)

@@ -122,6 +122,27 @@ def test_v_coco_names_images_by_the_id_of_coco(tmp_path: Path) -> None:
         list(read_predictions([path], 'v-coco', annotated('bus.jpg'), Remarks()))
 
 
+@pytest.mark.parametrize(('benchmark', 'images'), [('hico-det', IMAGES), ('v-coco', COCO)])
+def test_classes_of_another_data_set_leave_the_images_their_names(
+    tmp_path: Path, benchmark: str, images: list[AnnotatedImage]
+) -> None:
+    name = {'file_name': 'a.jpg'} if benchmark == 'hico-det' else {'image_id': 2473}
+    row = [*ROW[:8], 9999, 0.5]
+    path = write(tmp_path / 'p.json', {'images': [name | {'dets': [row]}]})
+    (found,) = read_predictions([path], benchmark, images, Remarks(strict=True), 'swig-hoi')
+    assert (found.image.tolist(), found.hoi.tolist()) == ([1], [9999])
+
+
+def test_classes_of_v_coco_stand_in_files_of_other_images_too(tmp_path: Path) -> None:
+    content = one_image([[*ROW[:8], 23, 0.5]])
+    path = write(tmp_path / 'p.json', content | {'classes': CLASSES})
+    (found,) = read_predictions([path], 'hico-det', IMAGES, Remarks(strict=True), 'v-coco')
+    assert found.hoi.tolist() == [23]
+    write(path, content)
+    with pytest.raises(ValueError, match="'classes' are not V-COCO's 24 pairs"):
+        list(read_predictions([path], 'hico-det', IMAGES, Remarks(), 'v-coco'))
+
+
 def test_parts_hold_whole_images_and_all_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
