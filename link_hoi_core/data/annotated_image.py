@@ -88,7 +88,7 @@ def unsized(images: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
     return [image for image in images if image.size is None and len(image.hoi)]
 
 
-def where_needed(
+def with_needed_sizes(
     images: Sequence[AnnotatedImage], sizes: Mapping[str, tuple[int, int]]
 ) -> list[AnnotatedImage]:
     """The images, those that need a size with the one of their file name; as of `with_sizes`."""

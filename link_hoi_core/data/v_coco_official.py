@@ -5,7 +5,7 @@ They name COCO's annotations by id; the boxes come from COCO's `instances_*2014.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from link_hoi_core.data.annotated_image import (
     named,
     read_boxes,
     read_ids,
+    read_size,
 )
 from link_hoi_core.data.json_files import read_json
 from link_hoi_core.vocabulary import (
@@ -43,8 +44,21 @@ class CocoBox:
     box: tuple[float, ...]
 
 
-def read_coco_boxes(path: str | Path) -> dict[int, CocoBox]:
-    """COCO's annotations by their id.
+@dataclass(frozen=True)
+class Coco:
+    """What a file of COCO's says.
+
+    Attributes:
+        boxes: by the annotation's id.
+        images: file name and (height, width) by the image's id; none in an extract.
+    """
+
+    boxes: dict[int, CocoBox]
+    images: dict[int, tuple[str, tuple[int, int]]]
+
+
+def read_coco(path: str | Path) -> Coco:
+    """Read COCO's annotations and images.
 
     Args:
         path: COCO's `instances_*2014.json`, or an extract of it,
@@ -58,13 +72,19 @@ def read_coco_boxes(path: str | Path) -> dict[int, CocoBox]:
     if not isinstance(content, dict):
         raise ValueError(f'{path}: expected an object at the top level')
     with named(f'{path}: annotations'):
-        if 'annotations' in content:
-            return {int(row['id']): _coco_box(row) for row in content['annotations']}
-        return {int(key): _extracted_box(row) for key, row in content.items()}
+        if 'annotations' not in content:
+            return Coco({int(key): _extracted_box(row) for key, row in content.items()}, {})
+        boxes = {int(row['id']): _coco_box(row) for row in content['annotations']}
+    with named(f"{path}: 'images'"):
+        images = {
+            int(image['id']): (str(image['file_name']), read_size(image['width'], image['height']))
+            for image in content.get('images', ())
+        }
+    return Coco(boxes, images)
 
 
 def read_v_coco_official(
-    path: str | Path, boxes: Mapping[int, CocoBox], part: str = 'train2014'
+    path: str | Path, coco: Coco, part: str = 'train2014'
 ) -> list[AnnotatedImage]:
     """The pairs of an official file, by rising image id, also images without pairs.
 
@@ -72,13 +92,13 @@ def read_v_coco_official(
     Agents without an annotated object and point's 'instr' are left out.
 
     Args:
-        boxes: as of `read_coco_boxes`.
-        part: of COCO 2014, which the images' names tell: 'train2014' for V-COCO's train, val and
-            trainval, 'val2014' for its test.
+        coco: with the images' names and sizes, unless it is an extract.
+        part: of COCO 2014, which an extract does not tell, for the images' names: 'train2014' for
+            V-COCO's train, val and trainval, 'val2014' for its test.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is malformed, truncated, or of another schema, or `boxes` are of
+        ValueError: the file is malformed, truncated, or of another schema, or `coco` is
             another part of COCO; one sentence.
     """
     actions = read_actions(path)
@@ -88,7 +108,7 @@ def read_v_coco_official(
     for action in actions:
         for verb, row, object_ in action.objects():
             pairs[action.images[row]].append((action.agents[row], object_, verb))
-    return [_image(path, part, image_id, pairs[image_id], boxes) for image_id in sorted(pairs)]
+    return [_image(path, part, image_id, pairs[image_id], coco) for image_id in sorted(pairs)]
 
 
 def _coco_box(row: Any) -> CocoBox:
@@ -149,10 +169,11 @@ def _image(
     part: str,
     image_id: int,
     pairs: list[tuple[int, int, int]],
-    boxes: Mapping[int, CocoBox],
+    coco: Coco,
 ) -> AnnotatedImage:
     """The boxes and ids of one image's pairs."""
-    vocabulary = load_vocabulary('v-coco')
+    vocabulary, boxes = load_vocabulary('v-coco'), coco.boxes
+    name, size = coco.images.get(image_id, (f'COCO_{part}_{image_id:012d}.jpg', None))
     with named(f'{path}: image {image_id}'):
         for annotation in (one for pair in pairs for one in pair[:2]):
             if annotation not in boxes or boxes[annotation].image_id != image_id:
@@ -161,8 +182,8 @@ def _image(
         objects = [boxes[object_] for _, object_, _ in pairs]
         return annotated_image(
             vocabulary,
-            f'COCO_{part}_{image_id:012d}.jpg',
-            None,
+            name,
+            size,
             read_boxes([agent.box for agent in agents]),
             read_boxes([thing.box for thing in objects]),
             read_ids([thing.object for thing in objects], len(vocabulary.objects)),

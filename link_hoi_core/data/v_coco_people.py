@@ -13,7 +13,7 @@ import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.v_coco import coco_id
-from link_hoi_core.data.v_coco_official import CocoBox, LabelledAction, read_actions
+from link_hoi_core.data.v_coco_official import Coco, CocoBox, LabelledAction, read_actions
 from link_hoi_core.vocabulary import load_vocabulary, v_coco_actions
 
 PERSON = 0
@@ -31,24 +31,24 @@ class VCocoPeople:
 
 
 def read_v_coco_people(
-    path: str | Path, images: Sequence[AnnotatedImage], boxes: Mapping[int, CocoBox]
+    path: str | Path, images: Sequence[AnnotatedImage], coco: Coco
 ) -> VCocoPeople:
     """All people that COCO annotates in the images, with the labels of an official file.
 
     As in the official evaluation, boxes are clipped to the image, where its size is known, and
-    people whose box is then at most a pixel wide or high are left out.
+    people whose box is then at most a pixel wide or high are left out. COCO's `area` is not looked
+    at: the official script also leaves out who has an area of 0.
 
     Args:
         path: the official file that `images` are of.
         images: as of `read_v_coco_official`, or some of them.
-        boxes: of all people, labelled or not, and of all objects: as of `read_coco_boxes` for
-            COCO's whole `instances_*2014.json`.
+        coco: all people, labelled or not, and all objects: the whole `instances_*2014.json`.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is malformed, or a box of a labelled person or an object is missing.
     """
-    actions = read_actions(path)
+    actions, boxes = read_actions(path), coco.boxes
     sizes = {coco_id(image.file_name): image.size for image in images}
     number = {image_id: index for index, image_id in enumerate(sizes)}
     _check_all_there(path, actions, number, boxes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from link_hoi_core import detect
-from link_hoi_core.data.annotated_image import AnnotatedImage, unsized, where_needed
+from link_hoi_core.data.annotated_image import AnnotatedImage, unsized, with_needed_sizes
 from link_hoi_core.data.annotations import read_annotations
 from link_hoi_core.data.hico_det import ground_truth_detections
 from link_hoi_core.data.image_folder import ImageFolder, check_images, faults_sentence
@@ -66,7 +66,7 @@ def load_training_data(experiment: Experiment, output: Path, device: str) -> Tra
     test = read_annotations(root / data.test, vocabulary.id)
     if data.sizes:
         known = {k: v for path in data.sizes for k, v in read_coco_sizes(root / path).items()}
-        train, test = (where_needed(images, known) for images in (train, test))
+        train, test = (with_needed_sizes(images, known) for images in (train, test))
 
     folder = _open_folder(experiment, train + test)
     faults = {} if folder is None else _faults(folder, train + test, data.most_faults)
@@ -76,7 +76,7 @@ def load_training_data(experiment: Experiment, output: Path, device: str) -> Tra
     test = [image for image in test if image.file_name not in faults]
     if folder is not None:
         own = folder.sizes(image.file_name for image in unsized(train + test))
-        train, test = (where_needed(images, own) for images in (train, test))
+        train, test = (with_needed_sizes(images, own) for images in (train, test))
 
     if not any(len(image.hoi) for image in test):
         raise ValueError(f'{root / data.test} has no image with a human-object pair to test on')

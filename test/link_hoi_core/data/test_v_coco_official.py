@@ -12,12 +12,15 @@ import pytest
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.data.v_coco import read_v_coco
-from link_hoi_core.data.v_coco_official import CocoBox, read_coco_boxes, read_v_coco_official
+from link_hoi_core.data.v_coco_official import Coco, CocoBox, read_coco, read_v_coco_official
 from link_hoi_core.vocabulary import load_vocabulary, v_coco_actions
 
 PERSON, OTHER, RACKET, BALL = 11, 12, 21, 22  # ids of COCO's annotations, in image 7
 COCO = {
-    'images': [],
+    'images': [
+        {'id': 7, 'file_name': 'COCO_val2014_000000000007.jpg', 'width': 640, 'height': 480},
+        {'id': 8, 'file_name': 'COCO_val2014_000000000008.jpg', 'width': 480, 'height': 640},
+    ],
     'annotations': [
         {'id': PERSON, 'image_id': 7, 'category_id': 1, 'bbox': [10, 20, 30, 40.5]},
         {'id': OTHER, 'image_id': 7, 'category_id': 1, 'bbox': [60, 20, 30, 40]},
@@ -54,11 +57,11 @@ def official(**hit: object) -> list[dict]:
 
 
 def test_each_role_of_an_action_is_a_pair(tmp_path: Path) -> None:
-    boxes = read_coco_boxes(write(tmp_path / 'coco.json', COCO))
+    coco = read_coco(write(tmp_path / 'coco.json', COCO))
     path = write(tmp_path / 'vcoco.json', official())
-    first, second = read_v_coco_official(path, boxes, 'val2014')
+    first, second = read_v_coco_official(path, coco)
     vocabulary = load_vocabulary('v-coco')
-    assert first.file_name == 'COCO_val2014_000000000007.jpg'
+    assert (first.file_name, first.size) == ('COCO_val2014_000000000007.jpg', (480, 640))
     assert [vocabulary.verbs[verb] for verb in first.verb] == ['hit instr', 'hit obj']
     assert [vocabulary.objects[i] for i in first.object] == ['tennis_racket', 'sports_ball']
     assert first.boxes_h.tolist() == [[10, 20, 40, 60.5]] * 2
@@ -82,9 +85,9 @@ def test_another_schema_is_one_sentence_with_the_file(
     tmp_path: Path, content: object, message: str
 ) -> None:
     path = write(tmp_path / 'vcoco.json', content)
-    boxes = read_coco_boxes(write(tmp_path / 'coco.json', COCO))
+    coco = read_coco(write(tmp_path / 'coco.json', COCO))
     with pytest.raises(ValueError, match=message) as error:
-        read_v_coco_official(path, boxes)
+        read_v_coco_official(path, coco)
     assert str(error.value).startswith(str(path))
     assert '\n' not in str(error.value)
 
@@ -101,15 +104,16 @@ def test_another_schema_is_one_sentence_with_the_file(
 def test_boxes_of_another_schema(tmp_path: Path, content: object, message: str) -> None:
     path = write(tmp_path / 'coco.json', content)
     with pytest.raises(ValueError, match=message) as error:
-        read_coco_boxes(path)
+        read_coco(path)
     assert str(error.value).startswith(str(path))
 
 
 def test_an_extract_has_the_boxes_of_cocos_file(tmp_path: Path) -> None:
     extract = {'22': {'image_id': 7, 'category': 33, 'bbox_xyxy': [1, 2, 4, 6]}}
-    found = read_coco_boxes(write(tmp_path / 'extract.json', extract))
-    assert found == {BALL: CocoBox(7, 32, (1, 2, 4, 6))}
-    assert read_coco_boxes(write(tmp_path / 'coco.json', COCO))[BALL] == found[BALL]
+    found = read_coco(write(tmp_path / 'extract.json', extract))
+    assert found == Coco({BALL: CocoBox(7, 32, (1, 2, 4, 6))}, {})
+    whole = read_coco(write(tmp_path / 'coco.json', COCO))
+    assert whole.boxes[BALL] == found.boxes[BALL]
 
 
 def rows(image: AnnotatedImage) -> list:
@@ -120,8 +124,8 @@ def rows(image: AnnotatedImage) -> list:
 @pytest.mark.parametrize('part', ['train', 'val'])
 def test_the_real_files_agree_with_the_converted_ones(shared: Path, part: str) -> None:
     folder = shared / 'data/vcoco'
-    boxes = read_coco_boxes(folder / f'official/vcoco_{part}_boxes_by_ann_id.json.gz')
-    found = read_v_coco_official(folder / f'official/vcoco_{part}.json.gz', boxes)
+    coco = read_coco(folder / f'official/vcoco_{part}_boxes_by_ann_id.json.gz')
+    found = read_v_coco_official(folder / f'official/vcoco_{part}.json.gz', coco)
     converted = read_v_coco(folder / f'instances_vcoco_{part}.json.gz')
     other = {image.file_name: rows(image) for image in converted}
     assert {image.file_name: rows(image) for image in found} == other

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from link_hoi_core.data.annotated_image import AnnotatedImage, annotated_image
 from link_hoi_core.data.v_coco import read_v_coco
-from link_hoi_core.data.v_coco_official import read_coco_boxes, read_v_coco_official
+from link_hoi_core.data.v_coco_official import read_coco, read_v_coco_official
 from link_hoi_core.data.v_coco_people import VCocoPeople, people_of_pairs, read_v_coco_people
 from link_hoi_core.evaluation.outcome import evaluate
 from link_hoi_core.evaluation.pairs import ScoredPairs, annotated_pairs
@@ -261,12 +261,12 @@ def inclusive_iou(predicted: list, annotated: list) -> float:
 def test_official_files_of_the_images_whose_boxes_are_known(shared: Path) -> None:
     folder = shared / 'data/vcoco'
     path = folder / 'official/vcoco_val.json.gz'
-    boxes = read_coco_boxes(folder / 'official/vcoco_val_boxes_by_ann_id.json.gz')
-    every = read_v_coco_official(path, boxes, 'train2014')
+    coco = read_coco(folder / 'official/vcoco_val_boxes_by_ann_id.json.gz')
+    every = read_v_coco_official(path, coco)
     with pytest.raises(ValueError, match="COCO's boxes lack 797 of .* whole instances file"):
-        read_v_coco_people(path, every, boxes)
+        read_v_coco_people(path, every, coco)
     images = every[:0]
-    who = read_v_coco_people(path, images, boxes)
+    who = read_v_coco_people(path, images, coco)
     assert len(who.image) == 0
 
 
