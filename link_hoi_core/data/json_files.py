@@ -8,8 +8,9 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def read_json(path: str | Path) -> Any:
@@ -57,23 +58,32 @@ def check_json(path: Path | None) -> None:
 
 def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:
     """Write `value` to a .json or .json.gz file under a temporary name, then rename it."""
-    write_json_text(path, json.dumps(value, indent=indent) + '\n')
+    with open_whole(Path(path)) as file:
+        file.write(json.dumps(value, indent=indent) + '\n')
 
 
-def write_json_text(path: str | Path, text: str) -> None:
-    """The same, of what is JSON already."""
-    path = Path(path)
-    content = text.encode()
-    if path.suffix == '.gz':
-        content = gzip.compress(content, compresslevel=6, mtime=0)  # the same bytes at any hour
-    write_whole(path, content)
+@contextmanager
+def open_whole(path: Path) -> Iterator[TextIO]:
+    """A text to be written, gzipped where the name ends in .gz, as of `write_whole`."""
+    with _renamed(path) as partial, partial.open('wb') as file:
+        # Without name and time: the same bytes at any hour.
+        packed = gzip.GzipFile('', 'wb', 6, file, mtime=0) if path.suffix == '.gz' else file
+        with TextIOWrapper(packed, 'utf-8') as text:
+            yield text
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, then rename it."""
+    with _renamed(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """A temporary name for what is to be `path` once it is written, and gone if it cannot be."""
     partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
     try:
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

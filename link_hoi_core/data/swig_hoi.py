@@ -52,6 +52,9 @@ def _image(where: str, entry: Any, vocabulary: Vocabulary) -> AnnotatedImage:
     """One entry of the file: its pairs point at its boxes."""
     with named(where):
         things, pairs = entry['box_annotations'], entry['hoi_annotations']
+        name = entry.get('img_id')
+        if not isinstance(name, (int, str, type(None))):
+            raise ValueError(f"its 'img_id' is {name!r}, expected a whole number or a text")
         boxes = read_boxes([thing['bbox'] for thing in things])
         categories = [thing['category_id'] for thing in things]
         categories = read_ids(categories, len(vocabulary.objects))
@@ -66,4 +69,4 @@ def _image(where: str, entry: Any, vocabulary: Vocabulary) -> AnnotatedImage:
             categories[object_],
             read_ids([pair['action_id'] for pair in pairs], len(vocabulary.verbs)),
         )
-        return replace(image, id=entry.get('img_id'))
+        return replace(image, id=name)

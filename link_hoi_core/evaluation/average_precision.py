@@ -133,6 +133,7 @@ def f1_sweep(
     precision = correct / np.maximum(detected, 1)
     recall = correct / np.maximum(annotated, 1)
     f1 = 2 * correct / np.maximum(detected + annotated, 1)  # = 2PR / (P + R)
-    counted = slice(None) if classes is None else classes
-    means = np.stack([figure[counted].mean(0) for figure in (f1, precision, recall)], axis=1)
+    counted = np.ones(shape[0], bool) if classes is None else classes
+    sums = np.stack([figure[counted].sum(0) for figure in (f1, precision, recall)], axis=1)
+    means = sums / max(1, np.count_nonzero(counted))
     return [F1Figures(float(t), *of_t) for t, of_t in zip(thresholds, means.tolist())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,9 @@ def read_progress(run: Path, figure: str) -> Progress:
         ValueError: they do not have the figure.
         ImportError: tensorboard is not installed.
     """
-    folders = sorted(
-        (run / 'tensorboard').glob('version_*'), key=lambda path: int(path.name.split('_')[1])
-    )
+    every = (run / 'tensorboard').glob('version_*')
+    folders = [folder for folder in every if re.fullmatch(r'version_\d+', folder.name)]
+    folders.sort(key=lambda path: int(path.name.split('_')[1]))
     if not folders:
         raise FileNotFoundError(f'{run}: no training run: it has no folder tensorboard/version_0')
     parts, known = [], set()
@@ -73,7 +74,9 @@ def read_progress(run: Path, figure: str) -> Progress:
         if len(part):
             parts.append(part)
     if not parts:
-        raise ValueError(f'{run}: no {figure!r} is logged, only {", ".join(sorted(known))}')
+        raise ValueError(
+            f'{run}: no {figure!r} is logged, only {", ".join(sorted(known - {figure}))}'
+        )
     rows = parts[0]
     for part in parts[1:]:
         # It began after an epoch that was whole; what was done beyond that was done again.
@@ -169,10 +172,13 @@ def _read_part(folder: Path, figure: str) -> tuple[np.ndarray, set[str]]:
     if not {figure, 'epoch'} <= names:
         return np.zeros((0, 3)), names
     start = log.FirstEventTimestamp()
-    # Lightning writes the epoch at each step at which it writes anything.
+    # Lightning writes the epoch at each step at which it writes anything, but behind the rest: the
+    # log of a run that was killed may lack the last one.
     epochs = {event.step: event.value for event in log.Scalars('epoch')}
     rows = {
-        epochs[event.step]: (event.wall_time - start, event.value) for event in log.Scalars(figure)
+        epochs[event.step]: (event.wall_time - start, event.value)
+        for event in log.Scalars(figure)
+        if event.step in epochs
     }
     return np.array([(epoch, *row) for epoch, row in sorted(rows.items())]), names
 

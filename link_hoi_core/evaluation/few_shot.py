@@ -12,7 +12,10 @@ import numpy as np
 from link_hoi_core.data.json_files import read_json
 from link_hoi_core.evaluation.report import F1_FIGURES, LABELS, THRESHOLD, figure_label
 
-_ALIKE = ('benchmark', 'annotations', 'boxes', 'protocol', 'convention')
+_ALIKE = (
+    *('benchmark', 'annotations', 'images', 'labels', 'protocol', 'convention', 'setting'),
+    *('classes_of', 'boxes', 'select', 'score_exponent', 'zero_shot_filter', 'perturbation'),
+)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class HicoDet:
             unseen = np.isin(np.arange(len(ap)), self._unseen)
             groups |= {'unseen': unseen, 'seen': ~unseen}
             figures |= asdict(zero_shot_figures(ap, self._unseen))
-        figures |= f1_at(by_convention, f1_threshold).named()
+        figures |= f1_at(by_convention, f1_threshold, ~np.isnan(ap)).named()
         return Outcome(figures, self.vocabulary.hoi_names, ap, groups, by_convention)
 
     def _counted(self, predictions: ScoredPairs) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
-from link_hoi_core.data.json_files import write_json_text
+from link_hoi_core.data.json_files import open_whole
 from link_hoi_core.data.json_stream import stream_json
 from link_hoi_core.data.v_coco import coco_id
 from link_hoi_core.evaluation.pairs import ScoredPairs
@@ -78,22 +78,18 @@ def write_predictions(
     Raises:
         ValueError: the images have no id by which the benchmark's files could name them.
     """
-    columns = (
-        _short(predictions.boxes_h),
-        _short(predictions.boxes_o),
-        predictions.hoi[:, None],
-        predictions.score[:, None],
-    )
+    names = image_names(benchmark, images)
     order = np.argsort(predictions.image, kind='stable')
     bounds = np.searchsorted(predictions.image[order], np.arange(len(images) + 1))
-    entries = []
-    for index, name in enumerate(image_names(benchmark, images)):
-        rows = order[bounds[index] : bounds[index + 1]]
-        dets = np.concatenate([column[rows] for column in columns], axis=1).tolist()
-        # As text at once: the numbers of many images as Python's take ten times the memory.
-        entries.append(json.dumps({_NAMED_BY[benchmark]: name, 'dets': dets}))
     classes = f'"classes": {json.dumps(_v_coco_classes())}, ' if benchmark == 'v-coco' else ''
-    write_json_text(path, f'{{{classes}"images": [{", ".join(entries)}]}}\n')
+    # Image after image: the text of all takes several times the memory of the arrays.
+    with open_whole(path) as file:
+        file.write(f'{{{classes}"images": [')
+        for index, name in enumerate(names):
+            pairs = predictions.take(order[bounds[index] : bounds[index + 1]])
+            entry = {_NAMED_BY[benchmark]: name, 'dets': _numbers(pairs)}
+            file.write(', ' * (index > 0) + json.dumps(entry))
+        file.write(']}\n')
 
 
 def image_names(benchmark: str, images: Sequence[AnnotatedImage]) -> list[str | int]:
@@ -112,6 +108,12 @@ def image_names(benchmark: str, images: Sequence[AnnotatedImage]) -> list[str | 
     if count > 1:
         raise ValueError(f'the annotations have {count} images called {name!r}')
     return names
+
+
+def _numbers(pairs: ScoredPairs) -> list[list[float]]:
+    """The rows of a prediction file; the inverse of `_pairs`, of one image."""
+    boxes = _short(pairs.boxes_h), _short(pairs.boxes_o)
+    return np.concatenate([*boxes, pairs.hoi[:, None], pairs.score[:, None]], axis=1).tolist()
 
 
 def _short(values: np.ndarray) -> np.ndarray:
@@ -211,17 +213,18 @@ class _Reader:
 
 def _rows(where: str, dets: Any) -> np.ndarray:
     """The rows of one image as an array (D, 10) of float64."""
+    expected = f'{where}: expected rows of {ROW_LENGTH} numbers'
     try:
-        rows = np.array(dets, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{where}: expected rows of {ROW_LENGTH} numbers ({error})') from error
+        rows = np.array(dets)
+    except ValueError as error:
+        raise ValueError(f'{expected} ({error})') from error
     if rows.shape == (0,):
         return np.zeros((0, ROW_LENGTH))
     if rows.ndim != 2 or rows.shape[1] != ROW_LENGTH:
-        raise ValueError(
-            f'{where}: expected rows of {ROW_LENGTH} numbers, found an array of {rows.shape}'
-        )
-    return rows
+        raise ValueError(f'{expected}, found an array of {rows.shape}')
+    if rows.dtype.kind not in 'iuf':  # numpy would make numbers of text and of null
+        raise ValueError(f'{expected}, found text, null or a whole number beyond 64 bits')
+    return rows.astype(np.float64, copy=False)
 
 
 def _repeated(rows: np.ndarray) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.evaluation.hico_det import HicoDet
+from link_hoi_core.evaluation.outcome import evaluate
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.swig_hoi import SwigHoi
 from link_hoi_core.evaluation.v_coco import VCoco
@@ -43,5 +44,5 @@ def benchmark_figures(
         benchmark = HicoDet(images, unseen=unseen)
     else:
         benchmark = {'v-coco': VCoco, 'swig-hoi': SwigHoi}[vocabulary.id](images)
-    figures = benchmark.outcome(benchmark.rank(predictions), f1_threshold=0.5).figures
+    figures = evaluate(benchmark, [predictions], f1_threshold=0.5).figures
     return {name: figures[name] for name in _WATCHED[vocabulary.id] if name in figures}

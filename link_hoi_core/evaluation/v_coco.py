@@ -4,7 +4,7 @@ mAP as PViC's diagnosis.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -69,7 +69,7 @@ class VCoco:
         For 'agent', the score of a human box and an action is the largest of its roles.
         """
         person, overlap = self._person_of(predictions)
-        judged = (person < 0) | np.append(self._people.labelled, True)[person]
+        judged = np.append(self._people.labelled, True)[person]  # the last one: of nobody, -1
         near = np.flatnonzero(overlap >= MIN_OVERLAP)
         acting = near[self._people.acts[person[near], predictions.hoi[near]]]
         s1, s2 = self._role_fits(predictions.take(acting), person[acting])
@@ -91,18 +91,17 @@ class VCoco:
         where point's 'instr' counts with 0. mF1 is of the roles by scenario 1.
         """
         aps = {
-            'ap_role_s1': area_under_envelope(ranked['s1']),
-            'ap_role_s2': area_under_envelope(ranked['s2']),
-            'ap_agent': area_under_envelope(ranked['agent']),
-            'map': average_precision(ranked['map']),
+            'ap_role_s1': _percent(area_under_envelope, ranked['s1']),
+            'ap_role_s2': _percent(area_under_envelope, ranked['s2']),
+            'ap_agent': _percent(area_under_envelope, ranked['agent']),
+            'map': _percent(average_precision, ranked['map']),
         }
-        for ap, of_rule in zip(aps.values(), ranked.values()):
-            ap *= np.where(of_rule.num_annotated > 0, 100, np.nan)
         figures = {name: mean_of(ap) for name, ap in aps.items()}
         if self.labels == 'official':
             with_point = {name: np.append(aps[name], 0) for name in ('ap_role_s1', 'ap_role_s2')}
             figures |= {f'{name}_25': mean_of(ap) for name, ap in with_point.items()}
-        figures |= f1_at(ranked['s1'], f1_threshold).named()
+        annotated = ~np.isnan(aps['ap_role_s1'])
+        figures |= f1_at(ranked['s1'], f1_threshold, annotated).named()
         verbs = self.vocabulary.verbs
         names = {'ap_role_s2': verbs, 'ap_agent': ACTIONS, 'map': verbs}
         beside = {name: dict(zip(of, aps[name].tolist())) for name, of in names.items()}
@@ -160,6 +159,11 @@ def _rank(
     wanted = np.full(len(pairs), -1)
     wanted[right] = person[right] * len(num_annotated) + pairs.hoi[right]
     return rank_some(pairs, kept, lambda some: rank(some, wanted[kept], num_annotated))
+
+
+def _percent(ap: Callable[[RankedDetections], np.ndarray], ranked: RankedDetections) -> np.ndarray:
+    """(C,) AP in percent, NaN for a class that is not annotated."""
+    return np.where(ranked.num_annotated > 0, 100 * ap(ranked), np.nan)
 
 
 def _best_of_each_agent(pairs: ScoredPairs) -> np.ndarray:

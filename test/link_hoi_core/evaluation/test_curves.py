@@ -57,6 +57,16 @@ def test_a_resumed_run_is_one_without_its_pause(tmp_path: Path) -> None:
     assert found.hours == pytest.approx([1, 2, 3, 3.5], abs=0.01)
 
 
+def test_a_log_that_was_cut_off_is_read_up_to_there(run: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(run / 'tensorboard' / 'version_0'), filename_suffix='.later')
+    writer.add_scalar('full', 30, 29, walltime=time.time() + 10800)  # its epoch is missing
+    writer.close()
+    (run / 'tensorboard' / 'version_old').mkdir()
+    assert read_progress(run, 'full').values.tolist() == [10, 20]
+
+
 def test_the_cost_is_that_of_the_fewest_pairs(tmp_path: Path) -> None:
     (tmp_path / 'cost.json').write_text(json.dumps(COSTS))
     (tmp_path / 'result.json').write_text(json.dumps({'full': 40.5}))

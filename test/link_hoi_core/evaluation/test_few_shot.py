@@ -54,6 +54,9 @@ def test_figures_of_training_runs_are_taken_too(
     ('content', 'message'),
     [
         ({**FACTS, 'boxes': 'found.json', 'full': 3.0, 'mf1': 0.5}, "boxes is 'found.json', but"),
+        ({**FACTS, 'images': 8, 'full': 3.0, 'mf1': 0.5}, 'images is 8, but 9'),
+        ({**FACTS, 'setting': 'RF-UC', 'full': 3.0, 'mf1': 0.5}, "setting is 'RF-UC', but None"),
+        ({**FACTS, 'score_exponent': 2.8, 'full': 3.0, 'mf1': 0.5}, 'score_exponent is 2.8, but'),
         ({**FACTS, 'full': 3.0}, 'has the figures full, but'),
         (FACTS, 'found no figures'),
         ({**FACTS, 'full': 'high', 'mf1': 0.5}, 'found no figures'),
