@@ -42,8 +42,9 @@ class ClipZeroShot:
     The verb scores of a pair are probabilities: over the valid verbs of its object they sum to 1.
 
     Attributes:
-        vocabulary, model_name, score_threshold, max_interactions, score_exponent,
+        vocabulary, model_name, score_threshold, max_interactions, select, score_exponent,
         backbone_seconds: as of `HoiPredictor`.
+        config: nothing, as it comes from no training.
         checkpoint_sha256: the fingerprint of the backbone's weights.
         needs_image: it does.
     """
@@ -91,8 +92,9 @@ class ClipZeroShot:
         self.score_threshold = score_threshold
         self.max_interactions = max_interactions
         self.score_exponent = score_exponent
+        self.config: dict[str, object] = {}
         self._boxes = boxes
-        self._select = select
+        self.select = select
         self._verbs: Sequence[str] | None = None
         self._objects: Sequence[str] | None = None
         self.backbone_seconds = 0.0
@@ -142,7 +144,7 @@ class ClipZeroShot:
         if len(given) != len(detections):
             raise ValueError(f'{len(given)} images for {len(detections)} sets of detections')
         pictures = [as_rgb_of_size(image, one.image_size) for image, one in zip(given, detections)]
-        rows = [choose_detections(found, self.vocabulary, self._select) for found in detections]
+        rows = [choose_detections(found, self.vocabulary, self.select) for found in detections]
         chosen = [found.take(kept) for found, kept in zip(detections, rows)]
         pairs = [self._pairs(found) for found in chosen]
         start = time.perf_counter()

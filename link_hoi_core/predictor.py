@@ -49,6 +49,7 @@ class HoiPredictor:
         needs_image: whether the model looks at pixels.
         score_threshold: interactions below it are left out; may be changed at any time.
         max_interactions: the most an image gives, best first; None = all; may be changed.
+        select: whether LINK's selection of detections is applied; may be changed.
         score_exponent: lambda, a setting of the detector; may be changed.
         backbone_seconds: what the backbone took in the last call; 0 without one.
     """
@@ -92,7 +93,7 @@ class HoiPredictor:
         self.score_threshold = score_threshold
         self.max_interactions = max_interactions
         self.backbone_seconds = 0.0
-        self._select = select
+        self.select = select
         self.score_exponent = score_exponent
         self._verb_filter = verb_filter
         self._trained = load_vocabulary(self.model.config.vocabulary)
@@ -176,7 +177,7 @@ class HoiPredictor:
         """`predict` for many images; each gives what it gives alone, to rounding."""
         self.backbone_seconds = 0.0
         pictures = self._pictures(detections, images)
-        rows = [choose_detections(found, self.vocabulary, self._select) for found in detections]
+        rows = [choose_detections(found, self.vocabulary, self.select) for found in detections]
         chosen = [found.take(kept) for found, kept in zip(detections, rows)]
         person = self.vocabulary.person
         counts = np.array([count_pairs(found.labels, person) for found in chosen])

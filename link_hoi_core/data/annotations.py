@@ -10,12 +10,17 @@ from link_hoi_core.data.hico_mat import read_hico_mat
 from link_hoi_core.data.swig_hoi import read_swig_hoi
 from link_hoi_core.data.v_coco import read_v_coco
 
+#: Names of the data sets, and of their vocabularies.
+DATA_SETS = ('hico-det', 'v-coco', 'swig-hoi')
+#: What stands in the place of a file of detections for the annotated boxes.
+GROUND_TRUTH = 'ground-truth'
+
 
 def read_annotations(path: Path, data_set: str, part: str = 'test') -> list[AnnotatedImage]:
     """Read every image of a file.
 
     Args:
-        data_set: 'hico-det', 'v-coco' (converted) or 'swig-hoi'.
+        data_set: one of DATA_SETS; of V-COCO a converted file.
         part: 'train' or 'test'; HICO-DET's anno_bbox.mat holds both.
 
     Raises:

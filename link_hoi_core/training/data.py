@@ -9,7 +9,7 @@ from pathlib import Path
 
 from link_hoi_core import detect
 from link_hoi_core.data.annotated_image import AnnotatedImage, unsized, with_needed_sizes
-from link_hoi_core.data.annotations import read_annotations
+from link_hoi_core.data.annotations import GROUND_TRUTH, read_annotations
 from link_hoi_core.data.hico_det import ground_truth_detections
 from link_hoi_core.data.image_folder import ImageFolder, check_images, faults_sentence
 from link_hoi_core.data.json_files import read_json
@@ -22,7 +22,6 @@ from link_hoi_core.structures import Detections
 from link_hoi_core.training.experiment import Experiment
 from link_hoi_core.vocabulary import Vocabulary, load_vocabulary
 
-GROUND_TRUTH = 'ground-truth'
 DETECTOR = 'detector:'
 DETECTIONS = 'detections.json'
 

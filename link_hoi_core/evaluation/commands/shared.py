@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from link_hoi_core.configuration import load_configuration
-from link_hoi_core.data.annotations import read_annotations
+from link_hoi_core.data.annotations import DATA_SETS, GROUND_TRUTH, read_annotations
 from link_hoi_core.data.image_folder import ImageFolder
-from link_hoi_core.data.json_files import write_json
+from link_hoi_core.data.json_files import check_json, write_json
 from link_hoi_core.evaluation.export import write_matlab, write_vsrl
 from link_hoi_core.evaluation.outcome import Benchmark, Outcome, evaluate
 from link_hoi_core.evaluation.page import write_report
@@ -38,12 +38,12 @@ from link_hoi_core.evaluation.robustness import (
     robustness_table,
 )
 from link_hoi_core.evaluation.sources import (
-    GROUND_TRUTH,
     EvaluationConfig,
     ModelOnBoxes,
     PredictionFiles,
+    open_predictor,
 )
-from link_hoi_core.evaluation.summary import HEADLINES
+from link_hoi_core.optional import require
 
 DEFAULT_F1_THRESHOLD = 0.5
 
@@ -76,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--classes-of',
-        choices=HEADLINES,
+        choices=DATA_SETS,
         help='whose classes the predictions have, if they are those of another data set',
     )
     parser.add_argument(
@@ -102,6 +102,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='likewise: score_exponent=2.8, select=false, perturbation.shift=0.2 ...',
     )
+    parser.add_argument('--backbone-weights', metavar='PATH', help='default: the published ones')
     parser.add_argument('--seed', type=int, default=0, help='of the perturbed boxes (default: 0)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there as well')
@@ -123,15 +124,14 @@ def check_options(options: argparse.Namespace) -> None:
     Raises:
         ValueError, OSError: one sentence.
     """
-    if options.json is not None and not options.json.parent.is_dir():
-        raise FileNotFoundError(f'{options.json.parent}: no such folder to write the JSON to')
+    check_json(options.json)
     for name in ('output', 'report'):
         folder = getattr(options, name)
         if folder is not None and folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f'--{name} is {folder}, which is no folder')
     if options.model is None:
-        for name in ('boxes', 'robustness', 'config', 'set'):
-            if getattr(options, name):
+        for name in ('boxes', 'robustness', 'config', 'set', 'backbone-weights'):
+            if getattr(options, name.replace('-', '_')):
                 raise ValueError(f'--{name} goes with --model: a prediction file has its own boxes')
     elif not options.boxes:
         raise ValueError(f'--model also needs --boxes {GROUND_TRUTH}, or a file of detections')
@@ -139,6 +139,10 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError('--classes-of goes with --predictions: a model knows its own classes')
     if len(options.boxes or ()) > 1 and (options.output or options.report or options.robustness):
         raise ValueError('--output, --report and --robustness go with one value of --boxes')
+    if options.report is not None:
+        require('jinja2', 'pip install jinja2', 'the report page')
+    elif options.train_annotations is not None:
+        raise ValueError('--train-annotations goes with --report')
 
 
 def run_benchmark(
@@ -161,11 +165,11 @@ def run_benchmark(
         'images': len(benchmark.images),
     }
     pairs = sum(len(image.hoi) for image in benchmark.images)
+    train_counts = _train_counts(options, benchmark)
     results = []
-    for boxes in options.boxes or [None]:
-        source = _open(options, boxes, benchmark, remarks)
+    found: list[ScoredPairs] = []
+    for source in _sources(options, benchmark, remarks):
         threshold = _threshold_of(options, source)
-        found: list[ScoredPairs] = []
         parts = source.parts()
         if options.output or options.report:
             parts = _kept(parts, found)
@@ -174,7 +178,7 @@ def run_benchmark(
         results.append((facts | source.facts | counted, outcome))
     print(f'{title}\n{len(benchmark.images)} images, {pairs} pairs\n{_table(results)}')
 
-    rows = _robustness(options, benchmark, source, threshold) if options.robustness else []
+    rows = _robustness(benchmark, source, threshold) if options.robustness else []
     for sentence in remarks.sentences():
         print(f'evaluate: {sentence}', file=sys.stderr)
     content = [outcome_json(outcome, known) for known, outcome in results]
@@ -203,36 +207,25 @@ def run_benchmark(
             predictions,
             benchmark,
             pictures=_folder(options),
-            train_counts=_train_counts(options, benchmark, len(outcome.class_names)),
+            train_counts=train_counts,
             robustness=rows,
             remarks=remarks.sentences(),
         )
         print(f'Report: {page}')
 
 
-def _open(
-    options: argparse.Namespace,
-    boxes: str | None,
-    benchmark: Benchmark,
-    remarks: Remarks,
-    select: bool | None = None,
-) -> PredictionFiles | ModelOnBoxes:
-    """What the options name, on these boxes; `select`: as of `EvaluationConfig`, if given."""
-    if boxes is None:
-        return PredictionFiles(options.predictions, benchmark, options.classes_of, remarks)
+def _sources(
+    options: argparse.Namespace, benchmark: Benchmark, remarks: Remarks
+) -> Iterator[PredictionFiles | ModelOnBoxes]:
+    """What the options name; a model once for the boxes of each detector."""
+    if options.model is None:
+        yield PredictionFiles(options.predictions, benchmark, options.classes_of, remarks)
+        return
     config = load_configuration(EvaluationConfig, options.config, options.set)
-    if select is not None:
-        config = replace(config, select=select)
-    return ModelOnBoxes(
-        options.model,
-        boxes,
-        benchmark,
-        config,
-        _folder(options),
-        remarks,
-        options.device,
-        options.seed,
-    )
+    predictor = open_predictor(options.model, options.device, options.backbone_weights, config)
+    folder = _folder(options)
+    for boxes in options.boxes:
+        yield ModelOnBoxes(predictor, boxes, benchmark, config, folder, remarks, options.seed)
 
 
 def _folder(options: argparse.Namespace) -> ImageFolder | None:
@@ -278,29 +271,26 @@ def _table(results: list[tuple[dict[str, Any], Outcome]]) -> str:
     )
 
 
-def _robustness(
-    options: argparse.Namespace, benchmark: Benchmark, source: ModelOnBoxes, threshold: float | None
-) -> list[Row]:
+def _robustness(benchmark: Benchmark, source: ModelOnBoxes, threshold: float | None) -> list[Row]:
     """The rows of Table 12, and one of redundant boxes, printed."""
 
     def outcome(of: ModelOnBoxes, perturbation: Perturbation) -> Outcome:
         return evaluate(benchmark, of.parts(perturbation), threshold)
 
-    report = source.facts['perturbation']['report']
-    rows = robustness(partial(outcome, source), report=report)
-    selecting = _open(options, options.boxes[0], benchmark, Remarks(), select=True)
+    rows = robustness(partial(outcome, source), report=source.config.perturbation.report)
+    selecting = replace(source, config=replace(source.config, select=True))
     rows.append(redundancy(partial(outcome, selecting)))
     print(robustness_table(rows))
     return rows
 
 
-def _train_counts(
-    options: argparse.Namespace, benchmark: Benchmark, classes: int
-) -> np.ndarray | None:
+def _train_counts(options: argparse.Namespace, benchmark: Benchmark) -> np.ndarray | None:
     """Annotated pairs (C,) of each class in the training annotations, if they are named."""
     if options.train_annotations is None:
         return None
     images = read_annotations(options.train_annotations, benchmark.name, 'train')
-    of_v_coco = benchmark.name == 'v-coco'
-    found = np.concatenate([image.verb if of_v_coco else image.hoi for image in images])
-    return np.bincount(found, minlength=classes)
+    if benchmark.name == 'v-coco':
+        classes, of_images = benchmark.vocabulary.verbs, [image.verb for image in images]
+    else:
+        classes, of_images = benchmark.vocabulary.hois, [image.hoi for image in images]
+    return np.bincount(np.concatenate(of_images), minlength=len(classes))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from link_hoi_core.data.annotations import read_annotations
+from link_hoi_core.data.annotations import DATA_SETS, read_annotations
 from link_hoi_core.data.json_files import write_json
 from link_hoi_core.evaluation.commands.outputs import add_outputs, check_outputs
 from link_hoi_core.evaluation.statistics import (
@@ -18,8 +18,6 @@ from link_hoi_core.evaluation.statistics import (
     statistics_table,
 )
 from link_hoi_core.vocabulary import load_vocabulary
-
-DATA_SETS = ('hico-det', 'v-coco', 'swig-hoi')
 
 
 def add(commands: argparse._SubParsersAction) -> None:

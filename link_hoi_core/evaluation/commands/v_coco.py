@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         '--sizes',
         metavar=f'FILE|{GUESS}',
-        help="likewise, for the sizes of images, which a model on annotated boxes needs and a "
+        help='likewise, for the sizes of images, which a model on annotated boxes needs and a '
         'converted file lacks; guess: what boxes tell, for a model without pixels (default: those '
         'of the pictures in --images)',
     )

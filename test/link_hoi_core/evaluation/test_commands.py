@@ -177,7 +177,7 @@ def test_several_detectors_are_rows_of_one_table(
     boxes = ['ground-truth', tmp_path / 'exact.json', tmp_path / 'few.json']
     command = ['hico-det', '--annotations', hico, '--model', small_checkpoint]
     rows = evaluate(tmp_path, *command, '--boxes', *boxes)['rows']
-    assert [row['boxes'] for row in rows] == list(map(str, boxes))
+    assert [row['boxes'] for row in rows] == ['ground-truth', 'exact.json', 'few.json']
     assert rows[0]['full'] == pytest.approx(rows[1]['full'], rel=1e-6)  # nothing was there to cut
     assert rows[2]['detections'] < rows[1]['detections']
     table = capsys.readouterr().out.splitlines()[-4:]
@@ -233,7 +233,7 @@ def test_predictions_in_another_data_sets_classes(tmp_path: Path, v_coco: Path) 
     ]
     pairs = ScoredPairs(**(vars(pairs) | {'hoi': np.array(hoi, np.int32)}))
     images = read_v_coco(v_coco)
-    write_predictions(tmp_path / 'found.json', 'hico-det', images, pairs)
+    write_predictions(tmp_path / 'found.json', 'v-coco', images, pairs)  # images have its names
     command = ['v-coco', '--annotations', v_coco, '--predictions', tmp_path / 'found.json']
     result = evaluate(tmp_path, *command, '--classes-of', 'hico-det')
     assert result['ap_role_s1'] == pytest.approx(100)
@@ -292,6 +292,7 @@ def test_options_that_do_not_go_together_are_one_sentence(
         ((*files, '--set', 'select=true'), '--set goes with --model'),
         ((*files, '--classes-of', 'v-coco'), 'no map of classes from v-coco to hico-det'),
         ((*files, '--report', found), 'which is no folder'),
+        ((*files, '--train-annotations', hico), '--train-annotations goes with --report'),
         ((*model, 'ground-truth', '--classes-of', 'v-coco'), '--classes-of goes with --predict'),
         ((*model, 'ground-truth', found, '--report', tmp_path / 'page'), 'one value of --boxes'),
         ((*model, 'ground-truth', '--set', 'selct=true'), 'did you mean select?'),
@@ -300,3 +301,19 @@ def test_options_that_do_not_go_together_are_one_sentence(
         ((*model, found), 'not a file of recorded detections'),
     ):
         assert message in refusal(capsys, *start, *arguments), arguments
+
+
+@pytest.mark.slow
+def test_a_model_without_training_is_evaluated_too(
+    tmp_path: Path, hico: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CLIP with random weights, on grey pictures."""
+    pytest.importorskip('open_clip')
+    pil = pytest.importorskip('PIL.Image')
+    for image in read_hico_det(hico):
+        pil.new('RGB', (640, 480), 'gray').save(tmp_path / image.file_name)
+    start = ['hico-det', '--annotations', hico, '--boxes', 'ground-truth', '--images', tmp_path]
+    model = ['--model', 'clip_zero_shot:clip-vit-b32', '--backbone-weights', 'random']
+    assert 'is for checkpoints' in refusal(capsys, *start, *model, '--set', 'zero_shot_filter=true')
+    result = evaluate(tmp_path, *start, *model, '--device', 'cpu')
+    assert result['pixels'] and result['detections'] > 0
