@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from link_hoi_core.data.hico_det import read_hico_det
+from link_hoi_core.data.annotations import read_annotations
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.journal import Journal
 from link_hoi_core.data.json_files import write_json
@@ -26,6 +26,7 @@ from link_hoi_core.evaluation.mllm.client import ChatClient
 from link_hoi_core.evaluation.mllm.protocol import Question, Verdict, judge, make_questions
 from link_hoi_core.evaluation.prediction_files import write_predictions
 from link_hoi_core.evaluation.remarks import Remarks
+from link_hoi_core.evaluation.sources import GROUND_TRUTH
 from link_hoi_core.vocabulary import load_vocabulary
 
 KEY_VARIABLE = 'LINK_HOI_LLM_KEY'
@@ -41,11 +42,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         'mllm', help='mF1 of a multimodal language model', description=__doc__
     )
     parser.set_defaults(run=run)
-    parser.add_argument('--annotations', type=Path, required=True, help='.json or .json.gz')
+    parser.add_argument(
+        '--annotations', type=Path, required=True, help='.json, .json.gz, or anno_bbox.mat'
+    )
     parser.add_argument(
         '--boxes',
         required=True,
-        metavar='ground-truth|FILE',
+        metavar=f'{GROUND_TRUTH}|FILE',
         help='the boxes that the model is told: the annotated ones, or recorded detections',
     )
     parser.add_argument('--output', type=Path, required=True, metavar='DIR')
@@ -80,10 +83,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Ask, print the figures, and write them with the answers and the predictions."""
     _check(options)
-    images = read_hico_det(options.annotations)
+    images = read_annotations(options.annotations, 'hico-det')
     vocabulary = load_vocabulary('hico-det')
     remarks = Remarks()
-    annotated = options.boxes == 'ground-truth'
+    annotated = options.boxes == GROUND_TRUTH
     if annotated:
         boxes = ground_truth_boxes(images)
     else:
@@ -108,7 +111,7 @@ def run(options: argparse.Namespace) -> None:
     write_json(options.output / 'figures.json', content, indent=2)
     print(_table(settings, facts, verdict))
     for sentence in remarks.sentences():
-        print(sentence)
+        print(f'evaluate: {sentence}', file=sys.stderr)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -122,7 +125,9 @@ def _check(options: argparse.Namespace) -> None:
             given = getattr(options, name)
             raise ValueError(f'--{name.replace("_", "-")} is {given}, expected {least} or more')
     if not 0 < options.timeout < 1e6:
-        raise ValueError(f'--timeout is {options.timeout:g}, expected seconds above 0')
+        raise ValueError(
+            f'--timeout is {options.timeout:g}, expected seconds, above 0 and below a million'
+        )
 
 
 def _asked(
@@ -165,8 +170,8 @@ def _recorded(
     for question in questions:
         if question.file_name not in answers:
             remarks.note('images without an answer, counted as empty', question.file_name)
-    own = {'llm': options.llm, 'boxes': Path(options.boxes).name}
-    return own | settings, answers
+    boxes = Path(options.boxes).name  # not the file's word: these were used
+    return {'llm': options.llm} | settings | {'boxes': boxes}, answers
 
 
 def _faults(verdict: Verdict) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from link_hoi_core.vocabulary import Vocabulary
 _SAME = 1.5  # pixels by which a copied box may differ: the prompt and the model may both round
 _DIGITS = 20  # of a number as text; int() of very long ones is slow
 _OVERLAP = 0.5  # from which on a changed box is the one of the prompt
+_MOST_BOXES = 1000  # of an answer; each is held against each of the prompt
 _KEYS = {  # of an interaction, and what models write instead
     'human_idx': ('human', 'human_id', 'human_index', 'person_idx', 'subject_idx'),
     'object_idx': ('object', 'object_id', 'object_index'),
@@ -105,12 +106,16 @@ class _Reader:
         """Labels (count,) of the answer's boxes, -1 unknown; None if it does not give them."""
         if not isinstance(classes, (list, tuple)) or len(classes) != count:
             return None
-        labels = [
-            self._vocabulary.object_index(value) if isinstance(value, str) else _whole(value)
-            for value in classes
-        ]
+        labels = [self._label(value) for value in classes]
         known = range(len(self._vocabulary.objects))
         return np.array([label if label in known else -1 for label in labels], np.int64)
+
+    def _label(self, value: Any) -> int | None:
+        """A class by its id, or by its name, which is as good."""
+        label = self._number(value)
+        if label is None and isinstance(value, str):
+            label = self._vocabulary.object_index(value)
+        return label
 
     def _of_item(self, item: Any) -> list[tuple[int, int, int]]:
         """The triplets of one interaction: one, or more if it has several verbs."""
@@ -199,7 +204,9 @@ def _whole(value: Any) -> int | None:
 
 
 def _boxes(value: Any) -> np.ndarray | None:
-    """Boxes (K, 4), K at least 1; None if the value is something else."""
+    """Boxes (K, 4), K at least 1 and no more than is sane; None if the value is something else."""
+    if not isinstance(value, (list, tuple)) or len(value) > _MOST_BOXES:
+        return None
     try:
         boxes = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from link_hoi_core.data.journal import Journal
 from link_hoi_core.evaluation.mllm.client import ChatClient, NoAnswer
 from link_hoi_core.evaluation.mllm.protocol import Question
 from link_hoi_core.progress import progress
+
+_ENTRY = {'file_name', 'answer'}  # keys of a recorded answer
 
 
 def ask_all(
@@ -52,8 +55,8 @@ def ask_all(
             raise NoAnswer(str(error)) from error
         return client.ask(content)
 
-    with progress('asking', len(questions)) as show:
-        answers = _side_by_side(ask, questions, at_once)
+    side_by_side = closing(_side_by_side(ask, questions, at_once))
+    with progress('asking', len(questions)) as show, side_by_side as answers:
         for through, (question, answer) in enumerate(answers, start=1):
             name = question.file_name
             if isinstance(answer, NoAnswer):
@@ -89,7 +92,7 @@ def read_answer_file(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         with named(f'{path}: line {number}'):
             entry = json.loads(line)
-            if number == 1 and isinstance(entry, dict) and 'file_name' not in entry:
+            if number == 1 and isinstance(entry, dict) and not entry.keys() & _ENTRY:
                 settings = entry
                 continue
             kinds = {type(entry['file_name']), type(entry['answer'])}
@@ -128,10 +131,11 @@ def answers_of(
 
 def _side_by_side(
     ask: Callable[[Question], str], questions: Sequence[Question], at_once: int
-) -> Iterator[tuple[Question, str | Exception]]:
+) -> Generator[tuple[Question, str | Exception], None, None]:
     """Each question with its answer, or what went wrong, in the order in which they come.
 
-    The threads are daemons: whoever stops the program need not wait for a slow server.
+    After anything but a missing answer nothing more is asked. The threads are daemons: whoever
+    stops the program need not wait for a slow server.
     """
     todo: queue.SimpleQueue[Question] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[Question, str | Exception]] = queue.SimpleQueue()
@@ -147,7 +151,10 @@ def _side_by_side(
                 return
             try:
                 done.put((question, ask(question)))
+            except NoAnswer as error:
+                done.put((question, error))
             except Exception as error:  # passed on to who waits, who would wait for ever otherwise
+                stopped.set()
                 done.put((question, error))
 
     for _ in range(at_once):

@@ -18,12 +18,7 @@ from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandl
 ENDPOINT = '/chat/completions'
 LONGEST_WAIT = 120.0  # seconds between two attempts, whatever the server asks for
 _MOST_BYTES = 8 << 20  # of a reply
-_HOPELESS = {
-    401: 'the key',
-    402: 'the account',
-    403: 'the key',
-    404: 'the address or the model',
-}
+_HOPELESS = {401: 'the key', 402: 'the account', 404: 'the address or the model'}
 _PASSING = {408, 409, 425, 429}  # and every 5xx
 
 
@@ -52,7 +47,8 @@ class ChatClient:
         key: sent as a bearer token; None for a server that wants none.
         request: more fields of the request, e.g. {'temperature': 0}; none by default, for which
             ones are allowed depends on the model.
-        timeout: seconds that an attempt may wait for the server, and then for the whole reply.
+        timeout: seconds that an attempt may wait for each sign of the server until the reply's
+            headers are there, and then for the whole content.
         retries: attempts after the first one.
         first_wait: seconds before the second attempt; doubled each time, up to `LONGEST_WAIT`.
 
@@ -69,10 +65,10 @@ class ChatClient:
     first_wait: float = 1.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
         # What is wrong is not repeated: it may hold a key.
-        if parts.scheme not in ('http', 'https') or not parts.hostname or ' ' in self.url:
+        if not _is_address(self.url):
             raise ValueError('the URL is no address of a server, expected e.g. https://host/v1')
+        parts = urlsplit(self.url)
         if parts.username is not None or parts.password is not None:
             raise ValueError('the URL holds a user or password: give a key by the environment')
         if self.key is not None and not (self.key.isascii() and self.key.isprintable()):
@@ -177,6 +173,17 @@ class ChatClient:
         return text.replace(self.key, '[key]') if secret else text
 
 
+def _is_address(url: str) -> bool:
+    """Whether a request can be sent there."""
+    if not url.isascii() or not url.isprintable() or ' ' in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ('http', 'https') and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the host or the port
+        return False
+
+
 def _opener() -> OpenerDirector:
     """Opens http and https, gives replies of any status, and follows no redirection."""
     opener = OpenerDirector()
@@ -194,7 +201,7 @@ def _asked_wait(headers: Message) -> float:
         pass
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)

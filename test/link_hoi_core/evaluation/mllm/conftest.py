@@ -40,16 +40,18 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    monkeypatch.setenv('no_proxy', '127.0.0.1,localhost')
     state = Server('', [], lambda number, request: Reply(), [])
-    closing = threading.Event()
+    closing, counting = threading.Event(), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
-            state.times.append(time.monotonic())
-            state.requests.append((self.path, dict(self.headers), request))
-            reply = state.reply(len(state.requests), request)
+            with counting:
+                state.times.append(time.monotonic())
+                state.requests.append((self.path, dict(self.headers), request))
+                number = len(state.requests)
+            reply = state.reply(number, request)
             closing.wait(reply.after)
             body = reply.body
             if body is None:
@@ -77,6 +79,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     closing.set()
     http.shutdown()
     http.server_close()
+
+
+@pytest.fixture
+def reply() -> type[Reply]:
+    """What the server's `reply` gives."""
+    return Reply
 
 
 @pytest.fixture

@@ -108,12 +108,12 @@ def figures(output: Path) -> dict[str, Any]:
 def test_true_answers_give_all_that_is_there(
     task: Task,
     server: Any,
+    reply: type,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv('LINK_HOI_LLM_KEY', KEY)
-    reply = type(server.reply(1, {}))
     server.reply = lambda _, request: reply(json.dumps(task.answer(request)))
     output = tmp_path / 'out'
     assert main(command(task, output, *asking(task, server, '--request', '{"seed": 3}'))) == 0
@@ -148,10 +148,8 @@ def test_true_answers_give_all_that_is_there(
 
 
 def test_faults_are_counted_and_said(
-    task: Task, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    task: Task, server: Any, reply: type, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reply = type(server.reply(1, {}))
-
     def answer(number: int, request: dict[str, Any]) -> Any:
         true = task.answer(request)
         if number == 1:
@@ -177,9 +175,8 @@ def test_faults_are_counted_and_said(
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.timeout(300)
 def test_a_stopped_run_asks_only_what_is_missing(
-    task: Task, server: Any, tmp_path: Path, number: int
+    task: Task, server: Any, reply: type, tmp_path: Path, number: int
 ) -> None:
-    reply = type(server.reply(1, {}))
     hanging = True
 
     def answer(count: int, request: dict[str, Any]) -> Any:
@@ -188,6 +185,12 @@ def test_a_stopped_run_asks_only_what_is_missing(
     server.reply = answer
     output = tmp_path / 'out'
     arguments = command(task, output, *asking(task, server, '--at-once', 3))
+    journal = output / 'answers.jsonl'
+
+    def six_are_answered() -> bool:
+        lines = journal.read_bytes().count(b'\n') if journal.is_file() else 0
+        return (len(server.requests), lines) == (9, 7)  # the first line has the settings
+
     run = subprocess.Popen(
         [sys.executable, '-m', 'link_hoi_core.evaluate', *arguments],
         env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
@@ -195,14 +198,15 @@ def test_a_stopped_run_asks_only_what_is_missing(
         stderr=subprocess.PIPE,
         text=True,
     )
-    journal = output / 'answers.jsonl'
-    until = time.monotonic() + 200
-    while run.poll() is None and time.monotonic() < until:
-        if len(server.requests) == 9 and journal.read_bytes().count(b'\n') == 7:
-            break
-        time.sleep(0.05)
-    run.send_signal(number)
-    _, said = run.communicate(timeout=30)
+    try:
+        until = time.monotonic() + 200
+        while not six_are_answered() and run.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        assert six_are_answered()
+        run.send_signal(number)
+        _, said = run.communicate(timeout=30)
+    finally:
+        run.kill()
     if number == signal.SIGINT:
         assert run.returncode == 130
         assert said == (
@@ -220,9 +224,8 @@ def test_a_stopped_run_asks_only_what_is_missing(
 
 
 def test_images_without_an_answer(
-    task: Task, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    task: Task, server: Any, reply: type, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reply = type(server.reply(1, {}))
     refused = {1, 2, 3}
 
     def answer(_: int, request: dict[str, Any]) -> Any:
@@ -238,8 +241,9 @@ def test_images_without_an_answer(
     assert '3 images have no answer, more than --most-failures 2' in said and 'not allowed' in said
     assert not (output / 'figures.json').exists()
     assert main([*arguments, '--most-failures', '3']) == 0
-    said = capsys.readouterr().out
-    assert 'without an answer, counted as empty' in said and 'not allowed' in said
+    said = capsys.readouterr().err
+    assert said.startswith('evaluate: images without an answer, counted as empty')
+    assert 'not allowed' in said
     assert (figures(output)['answers'], figures(output)['mrec']) == (13, pytest.approx(0, abs=0.01))
     with_three_missing = figures(output)['mrec']
     refused.clear()
@@ -251,16 +255,17 @@ def test_images_without_an_answer(
 
 
 def test_a_wrong_key_stops_at_once(
-    task: Task, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    task: Task, server: Any, reply: type, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reply = type(server.reply(1, {}))
     server.reply = lambda *_: reply(status=401, body=b'{"error": {"message": "no such key"}}')
     assert main(command(task, tmp_path / 'out', *asking(task, server, '--at-once', 1))) == 2
     assert 'refuses the key: HTTP 401 (no such key)' in capsys.readouterr().err
-    assert len(server.requests) <= 2
+    assert len(server.requests) == 1
 
 
-def test_recorded_boxes_are_selected_as_for_link(task: Task, tmp_path: Path, server: Any) -> None:
+def test_recorded_boxes_are_selected_as_for_link(
+    task: Task, tmp_path: Path, server: Any, reply: type
+) -> None:
     """A second box of the same thing and objects outside the vocabulary are not told of."""
     classes = [*VOCABULARY.objects, 'robot']
     recorded = []
@@ -276,7 +281,6 @@ def test_recorded_boxes_are_selected_as_for_link(task: Task, tmp_path: Path, ser
             recorded.append(RecordedImage(image.file_name, doubled))
     path = tmp_path / 'detections.json'
     write_recorded(path, recorded, classes)
-    reply = type(server.reply(1, {}))
     server.reply = lambda *_: reply('{"boxes": [], "classes": [], "interactions": []}')
     output = tmp_path / 'out'
     assert main(command(task, output, *asking(task, server), boxes=path)) == 0
@@ -288,6 +292,20 @@ def test_recorded_boxes_are_selected_as_for_link(task: Task, tmp_path: Path, ser
         for line in request['messages'][0]['content'][-1]['text'].splitlines()
     )
     assert told == sum(len(image.detections) // 3 for image in recorded)
+
+
+def test_recorded_answers_tell_their_model_but_not_which_boxes_are_used(
+    task: Task, tmp_path: Path
+) -> None:
+    path = tmp_path / 'answers.jsonl'
+    path.write_text('{"llm": "theirs", "boxes": "other.json", "request": {"seed": 3}}\n')
+    assert main(command(task, tmp_path / 'out', '--answers', path)) == 0
+    found = figures(tmp_path / 'out')
+    assert (found['llm'], found['boxes'], found['request']) == (
+        'theirs',
+        'ground-truth',
+        {'seed': 3},
+    )
 
 
 def test_bad_input_is_one_sentence(
@@ -302,6 +320,7 @@ def test_bad_input_is_one_sentence(
         'prompt': [{**line, 'prompt': 'of other boxes'}],
         'image': [no_pairs],
         'key': [line, {'file_name': 'a.jpg'}],
+        'first': [{'answer': ''}, line],
         'text': [{**line, 'answer': None}],
         'json': ['no json'],
     }
@@ -324,6 +343,7 @@ def test_bad_input_is_one_sentence(
         (['--answers', tmp_path / 'prompt'], 'asked about with other boxes or words'),
         (['--answers', tmp_path / 'image'], 'is no image with boxes to ask about'),
         (['--answers', tmp_path / 'key'], "key: line 2: 'answer' is missing"),
+        (['--answers', tmp_path / 'first'], "first: line 1: 'file_name' is missing"),
         (['--answers', tmp_path / 'text'], 'should be texts'),
         (['--answers', tmp_path / 'json'], 'json: line 1'),
     ]
@@ -371,7 +391,7 @@ def test_a_picture_of_another_size_has_no_answer(
     pillow.new('RGB', (64, 48)).save(task.pictures / task.images[2].file_name)
     (task.pictures / task.images[3].file_name).write_bytes(b'no picture')
     assert main(command(task, tmp_path / 'out', *asking(task, server))) == 0
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert '64 x 48' in said and 'no readable picture' in said
     assert figures(tmp_path / 'out')['answers'] == len(server.requests) == 14
 
