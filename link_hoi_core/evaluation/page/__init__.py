@@ -24,7 +24,11 @@ from link_hoi_core.evaluation.page.cards import (
 from link_hoi_core.evaluation.page.classes import class_rows, curves, other_rules, partitions
 from link_hoi_core.evaluation.page.false_positives import false_positives
 from link_hoi_core.evaluation.page.misses import misses
-from link_hoi_core.evaluation.page.published import published_robustness, published_tables
+from link_hoi_core.evaluation.page.published import (
+    perturbed_by,
+    published_robustness,
+    published_tables,
+)
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.evaluation.report import F1_FIGURES, THRESHOLD, figure_label
 from link_hoi_core.optional import require
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 TITLES = {'hico-det': 'HICO-DET', 'v-coco': 'V-COCO', 'swig-hoi': 'SWiG-HOI'}
 DEFAULT_THRESHOLD = 0.5  # of misses, where the benchmark has none of its own
+_LISTED = 20  # values of one fact that are shown
 
 
 def write_report(
@@ -177,12 +182,14 @@ def _shown(facts: Mapping[str, Any]) -> dict[str, str]:
     def words(value: Any) -> str:
         if isinstance(value, bool):
             return 'yes' if value else 'no'
-        return ', '.join(map(str, value)) if isinstance(value, list) else str(value)
+        if not isinstance(value, (list, tuple)):
+            return str(value)
+        more = f' and {len(value) - _LISTED:,} more' if len(value) > _LISTED else ''
+        return (', '.join(map(str, value[:_LISTED])) or 'none') + more
 
+    known = {**facts, 'command': None, 'perturbation': perturbed_by(facts) or None}
     return {
-        name.replace('_', ' '): words(value)
-        for name, value in facts.items()
-        if value is not None and name != 'command'
+        name.replace('_', ' '): words(value) for name, value in known.items() if value is not None
     }
 
 

@@ -136,7 +136,7 @@ def frequency(
 
 
 def reliability(calibration: Calibration) -> Chart:
-    """How many detections of a score are right, and a dot where all scores would be honest."""
+    """How many detections of a score are right; dashed, the line of scores that are honest."""
     percent = [(value / 100, f'{value / 100:g}') for value in range(0, 101, 20)]
     chart = Chart(
         'Share of right detections by score',

@@ -43,6 +43,7 @@ def false_positives(
     """The worst of the 10,000 highest scored detections that are wrong, by falling score.
 
     V-COCO's classes are verbs, so that a wrong object counts as none or as a wrong verb there.
+    An object that is missing overlaps nothing: a wrong detection without one counts as background.
     """
     wrong = np.flatnonzero(~ranked.correct)
     wrong = wrong[np.argsort(-ranked.score[wrong], kind='stable')[:CONSIDERED]]

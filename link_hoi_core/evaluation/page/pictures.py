@@ -38,19 +38,21 @@ def scene(
 ) -> Scene:
     """The surroundings of boxes, each with its role; empty boxes are not drawn.
 
-    An image that is missing, broken or of another size than annotated is left blank.
+    Where all are empty it is the whole image. An image that is missing, broken or of another size
+    than annotated is left blank.
     """
     boxes = [(box, role) for box, role in boxes if box[2] > box[0] and box[3] > box[1]]
     pixels = _pixels(image, folder)
-    corners = np.array([box for box, _ in boxes])
-    low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
+    corners = np.array([box for box, _ in boxes], float).reshape(-1, 4)
     if image.size is not None:
         height, width = image.size
     elif pixels is not None:
         height, width = pixels.shape[:2]
     else:
-        width, height = high
-    view = _view(low, high, np.array([width, height], float))
+        width, height = corners[:, 2:].max(0, initial=1)
+    if not boxes:
+        corners = np.array([[0, 0, width, height]], float)
+    view = _view(corners[:, :2].min(0), corners[:, 2:].max(0), np.array([width, height], float))
     x, y, w, h = view
     jpeg = None if pixels is None else _jpeg(pixels[y : y + h, x : x + w])
     drawn = [(*np.round([*b[:2], *(b[2:] - b[:2])], 1).tolist(), role) for b, role in boxes]

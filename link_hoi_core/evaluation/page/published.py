@@ -80,7 +80,17 @@ def published_tables(outcome: Outcome, facts: Mapping[str, Any]) -> list[Publish
             tables.append(
                 PublishedTable(*where, columns, table['rows'], ours, _caveats(table, facts))
             )
-    return _comparable_first(tables)
+    return _comparable_first(tables, facts.get('boxes'))
+
+
+def perturbed_by(facts: Mapping[str, Any]) -> str:
+    """How the boxes of a run are perturbed, 'shift 0.5, copies 2'; '' where they are not."""
+    strengths = facts.get('perturbation') or {}
+    return ', '.join(
+        f'{kind} {strengths[kind]:g}'
+        for kind in ('shift', 'scale', 'copies')
+        if strengths.get(kind)
+    )
 
 
 def published_robustness() -> dict[str, Any]:
@@ -101,12 +111,15 @@ def _settings(facts: Mapping[str, Any]) -> set[str]:
     return {protocol, 'mF1'} if protocol == 'default' else {protocol}
 
 
-def _comparable_first(tables: list[PublishedTable]) -> list[PublishedTable]:
-    """Without those of other boxes where a setting has them with the same boxes as well."""
-    best = {}
-    for table in sorted(tables, key=lambda table: len(table.caveats)):
-        best.setdefault((table.source, table.setting), table)
-    return list(best.values())
+def _comparable_first(tables: list[PublishedTable], boxes: str | None) -> list[PublishedTable]:
+    """Without those of other boxes than the run's where their setting has one of the same."""
+
+    def of_the_run(table: PublishedTable) -> bool:
+        return boxes is not None and (boxes == GROUND_TRUTH) == (table.boxes == GROUND_TRUTH)
+
+    settled = {(table.source, table.setting) for table in tables if of_the_run(table)}
+    kept = [t for t in tables if of_the_run(t) or (t.source, t.setting) not in settled]
+    return sorted(kept, key=lambda table: len(table.caveats))
 
 
 def _caveats(table: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
@@ -118,8 +131,10 @@ def _caveats(table: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         this = _BOXES.get(ours, "a detector's boxes")
         caveats.append(
             f'The published rows are with {_BOXES[table["boxes"]]}, this run is with {this}: '
-            f'not to be compared.'
+            'not to be compared.'
         )
+    if perturbation := perturbed_by(facts):
+        caveats.append(f'The published rows are without a perturbation ({perturbation}).')
     if facts.get('labels') == 'converted':
         caveats.append('Converted labels give another figure than the official ones.')
     if facts.get('pixels') is False:

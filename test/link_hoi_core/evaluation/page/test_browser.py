@@ -41,12 +41,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
     options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
     service = webdriver.ChromeService(driver)
-    chrome = webdriver.Chrome(options, service)
-    try:
-        chrome.set_page_load_timeout(60)
-        yield chrome
-    finally:
-        chrome.quit()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv('no_proxy', '127.0.0.1,localhost')  # the driver is on this machine
+        chrome = webdriver.Chrome(options, service)
+        try:
+            chrome.set_page_load_timeout(60)
+            yield chrome
+        finally:
+            chrome.quit()
 
 
 @pytest.fixture(scope='module')

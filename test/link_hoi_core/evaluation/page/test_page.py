@@ -93,6 +93,26 @@ def test_page_shows_what_it_was_given(write: Callable[..., str]) -> None:
     assert 'mf1 at' not in page.lower()
 
 
+def test_facts_are_words(write: Callable[..., str]) -> None:
+    still = {'shift': 0.0, 'scale': 0.0, 'copies': 0, 'report': 'original'}
+    page = write(
+        facts={
+            **FACTS,
+            'select': True,
+            'score_exponent': None,
+            'unmapped_source': ('cup', 'dog'),
+            'unmapped_target': tuple(f'class {i}' for i in range(1022)),
+            'perturbation': still | {'scale': 0.5},
+        }
+    )
+    facts = dict(re.findall('<dt>(.*?)</dt><dd>(.*?)</dd>', page))
+    assert (facts['select'], facts['unmapped source']) == ('yes', 'cup, dog')
+    assert facts['unmapped target'].endswith('class 18, class 19 and 1,002 more')
+    assert facts['perturbation'] == 'scale 0.5'
+    assert 'score exponent' not in facts
+    assert '<dt>perturbation' not in write(facts={**FACTS, 'perturbation': still})
+
+
 def test_page_without_what_is_not_given(write: Callable[..., str]) -> None:
     page = write()
     for text in ('Robustness', 'AP and training pairs', 'Remarks', '>Training<', '<pre>'):

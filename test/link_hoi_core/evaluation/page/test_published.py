@@ -73,6 +73,19 @@ def test_what_cannot_be_compared_says_so() -> None:
     assert 'Converted labels' in converted.caveats[0]
 
 
+def test_a_run_with_perturbed_boxes_is_told_from_the_published_ones() -> None:
+    nothing = {'shift': 0.0, 'scale': 0.0, 'copies': 0, 'report': 'original'}
+    (plain,) = tables(setting='RF-UC', boxes='yolo.json', perturbation=nothing)
+    assert plain.caveats == []
+    perturbed = nothing | {'shift': 0.5, 'copies': 2}
+    (table,) = tables(setting='RF-UC', boxes='yolo.json', perturbation=perturbed)
+    assert 'without a perturbation (shift 0.5, copies 2)' in table.caveats[0]
+
+
+def test_predictions_of_unknown_boxes_stand_beside_those_of_either() -> None:
+    assert {t.boxes for t in tables() if t.source == 'Table 9'} == {'ground-truth', 'detector'}
+
+
 def test_another_training_set_without_published_rows_has_none() -> None:
     assert tables(classes_of='v-coco') == []
 
