@@ -28,7 +28,7 @@ class AnnotatedImage:
     hoi: np.ndarray  # (P,) int64
     object: np.ndarray  # (P,) int64
     verb: np.ndarray  # (P,) int64
-    id: int | str | None = None  # what prediction files call it, where that is not the file name
+    id: int | str | None = None  # SWiG-HOI's, by which its prediction files name it
 
 
 def annotated_image(

@@ -28,7 +28,7 @@ def origin_hint(images: Sequence[AnnotatedImage], predictions: ScoredPairs) -> s
 
     Every predicted pair is held against all annotated pairs of its image, whatever their classes.
     Of those that overlap one by 0.5, moved or not, the mean overlap is compared, image by image:
-    a sample of 500 images is enough to see a single pixel.
+    a sample of at most 500 images is enough to see a single pixel.
 
     Args:
         images: `predictions.image` counts in them.
@@ -57,7 +57,7 @@ def _overlaps(images: Sequence[AnnotatedImage], predictions: ScoredPairs) -> np.
     both = [i for i, image in enumerate(images) if len(image.hoi) and bounds[i] < bounds[i + 1]]
     moves = np.array([(0, 0), *_MOVES.values()], np.float64).repeat(2, axis=1)
     means = [np.zeros((0, len(moves)))]
-    for index in both[:: max(1, len(both) // _SAMPLE)]:
+    for index in both[:: max(1, -(-len(both) // _SAMPLE))]:
         pairs = predictions.take(order[bounds[index] : bounds[index + 1]])
         best = np.stack([_best_overlap(images[index], pairs, move) for move in moves])
         matched = best.max(axis=0) >= MIN_OVERLAP

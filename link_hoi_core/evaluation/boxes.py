@@ -17,7 +17,8 @@ from link_hoi_core.progress import progress
 from link_hoi_core.structures import Detections
 from link_hoi_core.vocabulary import Vocabulary
 
-_PART = 2048  # images whose pairs make one part; a multiple of the next two
+_PART = 2048  # images whose pairs make one part, unless
+_MOST = 1_000_000  # pairs, about 50 MB, are reached before
 _BATCH = 1024  # images whose interactions are held as objects at once
 _PICTURES = 64  # images whose pixels are held at once
 
@@ -62,7 +63,7 @@ def predict_boxes(
     folder: ImageFolder | None = None,
     reported: Sequence[Detections | None] | None = None,
 ) -> Iterator[ScoredPairs]:
-    """A model's interactions among given boxes, in parts of some thousand images.
+    """A model's interactions among given boxes, in parts of whole images.
 
     With a predictor made with `select=False` every pair of boxes is scored with every verb that is
     valid for its object, as the ground-truth-box protocol asks.
@@ -88,19 +89,22 @@ def predict_boxes(
         ThreadPoolExecutor() as pool,  # Pillow decodes without holding the interpreter's lock
         progress('predicting', len(with_boxes)) as show,
     ):
-
-        def pairs(first: int) -> Iterator[ScoredPairs]:
-            """Of the images with boxes from the `first`, one part."""
-            for start in range(first, min(first + _PART, len(with_boxes)), most):
-                batch = with_boxes[start : start + most]
-                seen = [detections[index] for index in batch]
-                pictures = folder and list(pool.map(folder.read, (names[i] for i in batch)))
-                for index, found in zip(batch, predictor.predict_batch(seen, pictures)):
-                    yield predicted_pairs(index, reported[index], found, predictor.vocabulary)
-                show(start + len(batch))
-
-        for first in range(0, len(with_boxes), _PART):
-            yield ScoredPairs.concatenate(pairs(first))
+        part: list[ScoredPairs] = []
+        held = 0
+        for start in range(0, len(with_boxes), most):
+            batch = with_boxes[start : start + most]
+            seen = [detections[index] for index in batch]
+            pictures = folder and list(pool.map(folder.read, (names[i] for i in batch)))
+            for index, found in zip(batch, predictor.predict_batch(seen, pictures)):
+                pairs = predicted_pairs(index, reported[index], found, predictor.vocabulary)
+                part.append(pairs)
+                held += len(pairs)
+                if len(part) == _PART or held >= _MOST:
+                    yield ScoredPairs.concatenate(part)
+                    part, held = [], 0
+            show(start + len(batch))
+        if part:
+            yield ScoredPairs.concatenate(part)
 
 
 def predict_ground_truth_boxes(

@@ -10,7 +10,7 @@ import numpy as np
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.structures import Detections
 from link_hoi_core.vocabulary import Vocabulary, load_vocabulary, v_coco_actions
-from link_hoi_core.vocabulary.vocabulary import read_table
+from link_hoi_core.vocabulary.vocabulary import frozen, read_table
 
 #: (source, target): the model's data set, and the one on which it is evaluated.
 CLASS_MAPS = (('hico-det', 'v-coco'), ('swig-hoi', 'hico-det'), ('swig-hoi', 'v-coco'))
@@ -109,14 +109,14 @@ def _load(source_id: str, target_id: str) -> ClassMap:
         if target_classes[object_, verb] >= 0
     }
     source_class, target_class = np.array(sorted(entries), np.int64).T
-    names = target.verbs if target_id == 'v-coco' else _class_names(target)
+    names = target.verbs if target_id == 'v-coco' else target.hoi_names
     return ClassMap(
         source,
         target,
-        _frozen(source_class),
-        _frozen(target_class),
-        _frozen(np.array([ids[0] if ids else -1 for ids in same])),
-        _others(_class_names(source), source_class),
+        frozen(source_class, np.int64),
+        frozen(target_class, np.int64),
+        frozen([ids[0] if ids else -1 for ids in same], np.int64),
+        _others(source.hoi_names, source_class),
         _others(names, target_class),
     )
 
@@ -161,16 +161,6 @@ def _classes_of_rule(
     ]
 
 
-def _class_names(vocabulary: Vocabulary) -> list[str]:
-    return [f'{vocabulary.verbs[v]} {vocabulary.objects[o]}' for v, o in vocabulary.hois]
-
-
-def _others(names: list[str] | tuple[str, ...], mapped: np.ndarray) -> tuple[str, ...]:
+def _others(names: tuple[str, ...], mapped: np.ndarray) -> tuple[str, ...]:
     """The names whose numbers are not in `mapped`."""
     return tuple(names[i] for i in np.setdiff1d(np.arange(len(names)), mapped))
-
-
-def _frozen(values: np.ndarray) -> np.ndarray:
-    values = np.array(values, np.int64)
-    values.setflags(write=False)
-    return values

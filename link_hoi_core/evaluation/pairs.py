@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from link_hoi_core.data.hico_det import AnnotatedImage
+from link_hoi_core.data.annotated_image import AnnotatedImage
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import Vocabulary
 

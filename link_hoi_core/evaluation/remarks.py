@@ -36,7 +36,7 @@ class Remarks:
         self._said[sentence] = None
 
     def sentences(self) -> list[str]:
-        """One line for each kind of remark, in the order in which they first came."""
+        """A line for each kind of note, then what was said; both in the order of their coming."""
         noted = [counted(what, *found) for what, found in self._noted.items()]
         return noted + list(self._said)
 

@@ -117,10 +117,10 @@ def load_vocabulary(name: str) -> Vocabulary:
     """
     check_name(name, _FILES, 'vocabulary')
     table = read_table(_FILES[name])
-    hois = _frozen(table['hois'], np.int64)
+    hois = frozen(table['hois'], np.int64)
     hoi_index = np.full((len(table['objects']), len(table['verbs'])), -1, np.int64)
     hoi_index[hois[:, 1], hois[:, 0]] = np.arange(len(hois))
-    frequency = _frozen(table['frequency'], np.int64) if 'frequency' in table else None
+    frequency = frozen(table['frequency'], np.int64) if 'frequency' in table else None
     return Vocabulary(
         id=name,
         objects=tuple(table['objects']),
@@ -133,8 +133,8 @@ def load_vocabulary(name: str) -> Vocabulary:
         rare=_members(table['rare'], len(hois)) if 'rare' in table else None,
         frequency=frequency,
         evaluated=_members(table['evaluated'], len(hois)) if 'evaluated' in table else None,
-        valid=_frozen(hoi_index >= 0, bool),
-        hoi_index=_frozen(hoi_index, np.int64),
+        valid=frozen(hoi_index >= 0, bool),
+        hoi_index=frozen(hoi_index, np.int64),
     )
 
 
@@ -142,6 +142,13 @@ def read_table(file: str) -> Any:
     """Content of one of the package's JSON tables."""
     data = (TABLES / file).read_bytes()
     return json.loads(gzip.decompress(data) if file.endswith('.gz') else data)
+
+
+def frozen(values: Any, dtype: Any) -> np.ndarray:
+    """A copy as a read-only array."""
+    array = np.array(values, dtype)
+    array.setflags(write=False)
+    return array
 
 
 def check_name(name: str, known: Iterable[str], kind: str) -> None:
@@ -180,9 +187,3 @@ def _members(ids: list[int], count: int) -> np.ndarray:
     mask[ids] = True
     mask.setflags(write=False)
     return mask
-
-
-def _frozen(values: Any, dtype: Any) -> np.ndarray:
-    array = np.array(values, dtype)
-    array.setflags(write=False)
-    return array

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from link_hoi_core.backbones import BackboneConfig, build_backbone
+from link_hoi_core.backbones import Backbone, BackboneConfig, build_backbone
 from link_hoi_core.data.json_files import write_json
 from link_hoi_core.device import pick_device
 from link_hoi_core.evaluation.feature_views import (
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
     write_json(options.output / 'features.json', figures, indent=2)
 
 
-def _look(backbone: object, pictures: list[Path], output: Path) -> Variability:
+def _look(backbone: Backbone, pictures: list[Path], output: Path) -> Variability:
     """Draw the first pictures' layers, and measure all pictures'; one at a time is in memory."""
     shown, values = [], []
     for path in pictures:

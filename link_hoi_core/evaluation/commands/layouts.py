@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from link_hoi_core.data.hico_det import read_hico_det
+from link_hoi_core.data.annotations import read_annotations
 from link_hoi_core.data.json_files import write_json
 from link_hoi_core.evaluation.layouts import MOST_PAIRS, hico_det_content, layouts, stretched
 from link_hoi_core.vocabulary import load_vocabulary
@@ -20,7 +20,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         'layouts', help='layouts for an image model, of HICO-DET', description=__doc__
     )
     parser.set_defaults(run=run)
-    parser.add_argument('--annotations', type=Path, required=True, help='.json or .json.gz')
+    parser.add_argument('--annotations', type=Path, required=True, help='.json, .json.gz or .mat')
     parser.add_argument(
         '--output',
         type=Path,
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     """Write both files, and say what is in them."""
     if options.size < 1:
         raise ValueError(f'--size is {options.size}, expected at least 1 pixel')
-    images = read_hico_det(options.annotations)
+    images = read_annotations(options.annotations, 'hico-det')
     vocabulary = load_vocabulary('hico-det')
     drawn = layouts(images, vocabulary)
     pictures = stretched(images, (options.size, options.size))

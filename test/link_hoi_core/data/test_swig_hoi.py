@@ -80,6 +80,8 @@ def changed(**changes: object) -> list[dict]:
         (changed(width=5), r'box \[5.0, .* outside the image of 5 x 48 pixels'),
         (changed(height=0), 'its size is 64 x 0'),
         (changed(width=None), 'image 1'),
+        (changed(img_id=['a']), r"image 1: its 'img_id' is \['a'\], expected a whole number or"),
+        (changed(img_id=1.5), "image 1: its 'img_id' is 1.5, expected a whole number or a text"),
         (changed(hoi_annotations=[{**HOI, 'action_id': NO_VERB}]), ' is no class of swig-hoi'),
     ],
 )

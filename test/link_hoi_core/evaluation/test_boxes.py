@@ -96,11 +96,14 @@ def test_parts_together_are_all_and_no_image_is_in_two(
     monkeypatch.setattr(boxes, '_PART', 4)
     monkeypatch.setattr(boxes, '_BATCH', 2)
     given = ground_truth_boxes(images)
-    parts = list(predict_boxes(predictor, given, [image.file_name for image in images]))
-    assert [len(set(part.image)) for part in parts] == [4, 4]  # two images have no boxes
-    together = ScoredPairs.concatenate(parts)
-    assert np.array_equal(together.image, whole.image) and np.array_equal(together.hoi, whole.hoi)
-    np.testing.assert_allclose(together.score, whole.score, rtol=0, atol=1e-6)
+    for most, sizes in ((10**6, [4, 4]), (1, [1] * 8)):  # two images have no boxes
+        monkeypatch.setattr(boxes, '_MOST', most)
+        parts = list(predict_boxes(predictor, given, [image.file_name for image in images]))
+        assert [len(set(part.image)) for part in parts] == sizes
+        together = ScoredPairs.concatenate(parts)
+        for column in ('image', 'hoi'):
+            assert np.array_equal(getattr(together, column), getattr(whole, column))
+        np.testing.assert_allclose(together.score, whole.score, rtol=0, atol=1e-6)
 
 
 def test_an_image_without_boxes_gives_nothing_and_needs_no_picture(

@@ -188,10 +188,11 @@ def test_gen_vlkt_means_over_the_annotated_classes_and_looks_at_a_hundred_of_an_
     images = [image('a', (A, A, RIDE_BICYCLE)), image('b', (A, A, RIDE_BICYCLE))]
     hundred = [(0, FAR, A, HOLD_BICYCLE, 0.5)] * 100
     late = predictions(*hundred, (0, A, A, RIDE_BICYCLE, 0.5), (1, A, A, RIDE_BICYCLE, 0.1))
-    early = predictions((0, A, A, RIDE_BICYCLE, 0.5), *hundred, (1, A, A, RIDE_BICYCLE, 0.1))
+    early = predictions((0, A, A, RIDE_BICYCLE, 0.6), *hundred, (1, A, A, RIDE_BICYCLE, 0.1))
     assert outcome(images, late, convention='gen-vlkt').figures['full'] == pytest.approx(600 / 11)
     full = outcome(images, early, convention='gen-vlkt').figures
     assert (full['full'], full['non_rare'], full['rare']) == pytest.approx((100, 100, 0))
+    assert (full['mprec'], full['mrec']) == (1, 0.5)
     kept = HicoDet(images, 'gen-vlkt').rank(early)['gen-vlkt']
     assert sorted(kept.row.tolist()) == [*range(100), 101]
 

@@ -149,6 +149,12 @@ def test_no_people_and_no_predictions() -> None:
             assert {name: x for name, x in figures.items() if x} == {'f1_threshold': 0.5}
 
 
+def test_f1_is_a_mean_over_the_annotated_roles() -> None:
+    who = people((0, A, True, {HOLD: A}))
+    found = evaluate(VCoco(images(1), who), [predictions((0, A, A, HOLD, 0.9))], 0.5).figures
+    assert (found['mf1'], found['mprec'], found['mrec']) == (1, 1, 1)
+
+
 # ---------------------------------------------------------------- the slow evaluator
 
 boxes = st.sampled_from([A, HALF, WIDER, [0, 0, 9, 4], [0, 0, 10, 12], [2, 0, 12, 10], FAR])
