@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from link_hoi_core.data.annotations import read_annotations
+from link_hoi_core.data.annotations import GROUND_TRUTH, read_annotations
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.journal import Journal
 from link_hoi_core.data.json_files import write_json
@@ -26,7 +26,6 @@ from link_hoi_core.evaluation.mllm.client import ChatClient
 from link_hoi_core.evaluation.mllm.protocol import Question, Verdict, judge, make_questions
 from link_hoi_core.evaluation.prediction_files import write_predictions
 from link_hoi_core.evaluation.remarks import Remarks
-from link_hoi_core.evaluation.sources import GROUND_TRUTH
 from link_hoi_core.vocabulary import load_vocabulary
 
 KEY_VARIABLE = 'LINK_HOI_LLM_KEY'

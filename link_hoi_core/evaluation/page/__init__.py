@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from link_hoi_core.data.annotated_image import AnnotatedImage
+from link_hoi_core.data.annotations import GROUND_TRUTH
 from link_hoi_core.data.image_folder import ImageFolder
 from link_hoi_core.data.json_files import write_whole
 from link_hoi_core.evaluation.outcome import Benchmark, Outcome
@@ -167,7 +168,7 @@ def _summary(outcome: Outcome, facts: Mapping[str, Any], images: Sequence[Annota
     if facts.get('model') is None:
         what = ', '.join(facts.get('predictions') or []) or 'Predictions'
     else:
-        boxes = 'annotated boxes' if facts.get('boxes') == 'ground-truth' else facts.get('boxes')
+        boxes = 'annotated boxes' if facts.get('boxes') == GROUND_TRUTH else facts.get('boxes')
         what = f'Model “{facts["model"]}” on {boxes}'
     ranked = outcome.ranked
     return (

@@ -9,10 +9,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from link_hoi_core.data.annotations import GROUND_TRUTH
 from link_hoi_core.evaluation.outcome import Outcome
 from link_hoi_core.evaluation.report import figure_label
 
-GROUND_TRUTH = 'ground-truth'
 _BOXES = {'detector': "a detector's boxes", GROUND_TRUTH: 'annotated boxes'}
 _SETTINGS = {
     'default': 'Fully supervised',
