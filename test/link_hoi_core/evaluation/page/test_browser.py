@@ -46,6 +46,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         chrome = webdriver.Chrome(options, service)
         try:
             chrome.set_page_load_timeout(60)
+            chrome.implicitly_wait(5)  # for an element that is not there yet
             yield chrome
         finally:
             chrome.quit()
@@ -69,6 +70,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, evaluation: Callable) -> Pa
 @pytest.fixture
 def page(browser: webdriver.Chrome, report: Path) -> Iterator[webdriver.Chrome]:
     """The page, just opened; nothing that a test does may give an error or ask the network."""
+    browser.get('about:blank')  # lest the last test's document is still taken for the new one
     for log in ('browser', 'performance'):
         browser.get_log(log)
     browser.get(report.as_uri())
