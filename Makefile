@@ -34,17 +34,23 @@ ANNOTATIONS = $(LINK_HOI_SHARED)/data/hicodet/instances_test2015.coco80.json.gz
 results: setup
 	@mkdir -p benchmarks/results
 	$(RUN) -m link_hoi_core.evaluate hico-det --model boxes --boxes ground-truth \
-		--annotations $(ANNOTATIONS) --json benchmarks/results/hico_det.json
+		--annotations $(ANNOTATIONS) --robustness --json benchmarks/results/hico_det.json
+	for rules in pvic gen-vlkt; do $(RUN) -m link_hoi_core.evaluate hico-det --model boxes \
+		--boxes ground-truth --annotations $(ANNOTATIONS) --convention $$rules \
+		--json benchmarks/results/hico_det_$$rules.json || exit 1; done
 	$(RUN) -m link_hoi_core.evaluate hico-det --model boxes --boxes ground-truth \
 		--annotations $(ANNOTATIONS) --protocol known-object \
 		--json benchmarks/results/hico_det_known_object.json
+	$(RUN) -m link_hoi_core.evaluate v-coco --model boxes --boxes ground-truth --sizes guess \
+		--annotations $(LINK_HOI_SHARED)/data/vcoco/instances_vcoco_test.json.gz \
+		--json benchmarks/results/v_coco_of_hico_det.json
 	for size in b l; do $(RUN) -m link_hoi_core.benchmark complexity \
 		--config config/experiments/link_$$size.yaml \
 		--json benchmarks/results/complexity_link_$$size.json || exit 1; done
 	$(RUN) -m link_hoi_core.benchmark latency --model boxes \
 		--config config/experiments/link_b.yaml config/experiments/link_l.yaml \
 		--json benchmarks/results/latency.json
-	$(RUN) benchmarks/evaluation_speed.py $(ANNOTATIONS)
+	$(RUN) benchmarks/evaluation_speed.py $(ANNOTATIONS) --many 10000000
 	$(RUN) benchmarks/photo_recall.py --shared $(LINK_HOI_SHARED)
 
 clean:
