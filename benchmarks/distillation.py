@@ -85,15 +85,15 @@ class Run:
 
 
 def chains() -> list[list[Run]]:
-    """The runs of each setting and seed, the teacher first; the seed that all have goes first.
+    """The runs of each setting and seed; the seed that all have goes first.
 
-    Our own row comes when all of the paper's are there.
+    Teachers come first, then the paper's rows, then our own.
     """
     seeds = sorted({seed for *_, seeds in SETTINGS.values() for seed in seeds})
     of_paper = [row for row in ROWS if row != OURS]
     return [
         [Run(setting, row, seed) for row in rows]
-        for rows in (of_paper, [TEACHER, OURS])
+        for rows in ([TEACHER], of_paper, [TEACHER, OURS])
         for seed in seeds
         for setting, (*_, used) in SETTINGS.items()
         if seed in used
