@@ -48,6 +48,23 @@ def outcome_table(outcome: Outcome) -> str:
     return '\n'.join(lines)
 
 
+def outcome_rows(outcomes: Mapping[str, Outcome]) -> str:
+    """The figures of several evaluations of one benchmark, a row each, by their names."""
+    figures = next(iter(outcomes.values())).figures
+    names = [name for name in figures if name != THRESHOLD]
+    rows = [['', *map(figure_label, names)]]
+    for title, outcome in outcomes.items():
+        digits = (4 if name in F1_FIGURES else 2 for name in names)
+        rows.append(
+            [title, *(f'{outcome.figures[name]:.{most}f}' for name, most in zip(names, digits))]
+        )
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return '\n'.join(
+        first.ljust(widths[0]) + ''.join(f'  {cell:>{w}}' for cell, w in zip(rest, widths[1:]))
+        for first, *rest in rows
+    )
+
+
 def outcome_json(outcome: Outcome, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What was evaluated, its figures, and the AP of each class by its name (None: left out).
 

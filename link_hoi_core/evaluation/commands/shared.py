@@ -24,10 +24,8 @@ from link_hoi_core.evaluation.perturbation import Perturbation
 from link_hoi_core.evaluation.prediction_files import write_predictions
 from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_core.evaluation.report import (
-    F1_FIGURES,
-    THRESHOLD,
-    figure_label,
     outcome_json,
+    outcome_rows,
     outcome_table,
 )
 from link_hoi_core.evaluation.robustness import (
@@ -189,14 +187,7 @@ def run_benchmark(
         write_json(options.json, content | {'remarks': remarks.sentences()}, indent=2)
     predictions = ScoredPairs.concatenate(found)
     if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
-        path = options.output / 'predictions.json.gz'
-        write_predictions(path, benchmark.name, benchmark.images, predictions)
-        if benchmark.name == 'hico-det':
-            matlab = options.output / 'matlab'
-            write_matlab(matlab, benchmark.images, predictions, benchmark.vocabulary)
-        elif benchmark.name == 'v-coco':
-            write_vsrl(options.output / 'vsrl.pkl', benchmark.images, predictions)
+        _write_predictions(options.output, benchmark, predictions)
     if options.report is not None:
         known, outcome = results[0]
         page = write_report(
@@ -212,6 +203,17 @@ def run_benchmark(
             remarks=remarks.sentences(),
         )
         print(f'Report: {page}')
+
+
+def _write_predictions(folder: Path, benchmark: Benchmark, predictions: ScoredPairs) -> None:
+    """Ours, and the form of the benchmark's own evaluator, where it is another one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images = benchmark.images
+    write_predictions(folder / 'predictions.json.gz', benchmark.name, images, predictions)
+    if benchmark.name == 'hico-det':
+        write_matlab(folder / 'matlab', images, predictions, benchmark.vocabulary)
+    elif benchmark.name == 'v-coco':
+        write_vsrl(folder / 'vsrl.pkl', images, predictions)
 
 
 def _sources(
@@ -258,17 +260,7 @@ def _table(results: list[tuple[dict[str, Any], Outcome]]) -> str:
     if len(results) == 1:
         known, outcome = results[0]
         return f'{known["detections"]} detections\n{outcome_table(outcome)}'
-    names = [name for name in results[0][1].figures if name != THRESHOLD]
-    rows = [['', *map(figure_label, names)]]
-    for known, outcome in results:
-        digits = (4 if name in F1_FIGURES else 2 for name in names)
-        figures = (f'{outcome.figures[name]:.{most}f}' for name, most in zip(names, digits))
-        rows.append([Path(known['boxes']).name, *figures])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return '\n'.join(
-        first.ljust(widths[0]) + ''.join(f'  {cell:>{w}}' for cell, w in zip(rest, widths[1:]))
-        for first, *rest in rows
-    )
+    return outcome_rows({known['boxes']: outcome for known, outcome in results})
 
 
 def _robustness(benchmark: Benchmark, source: ModelOnBoxes, threshold: float | None) -> list[Row]:
