@@ -1,7 +1,7 @@
 """A trained model as a folder: model.safetensors, config.json and README.md (the card).
 
 A frozen backbone is not in it: the configuration names it, and a fingerprint of its weights tells
-when another one is given.
+when another one is given. The card's metadata carries the hash of the weights' file.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from link_hoi_core.vocabulary import load_vocabulary, text_embeddings
 EMBEDDED = Path(__file__).parent / 'checkpoints'
 WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.json', 'README.md'
 TRAINED_ON, NO_BACKBONE = 'trained_backbone', 'no backbone'
+# In the metadata at the card's head; called as in HoiVocabulary, where the node publishes it.
+METADATA = re.compile(r'\A---\n(.*?)^---$\n?', re.DOTALL | re.MULTILINE)
+HASH_LINE = re.compile(r'^checkpoint_sha256: *(.*)\n', re.MULTILINE)
 HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*')
 
 
@@ -67,7 +70,7 @@ def load_checkpoint(name: str | Path, backbone_weights: str | None = None) -> Ch
         FileNotFoundError: there is no such checkpoint, or a file is missing in it.
         ConnectionError: the hub has no such repository, or cannot be reached.
         ValueError: a file is truncated or malformed, the weights are of another architecture or
-            vocabulary, or belong to another backbone.
+            vocabulary, belong to another backbone, or are not the file whose hash the card tells.
     """
     folder = find_checkpoint(name)
     config = _read_config(folder / CONFIG)
@@ -76,10 +79,10 @@ def load_checkpoint(name: str | Path, backbone_weights: str | None = None) -> Ch
     backbone = _load_backbone(settings, config, backbone_weights, folder)
     model = _empty_model(settings, backbone, weights)
     _fill(model, weights, folder)
-    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    card = (folder / CARD).read_text() if (folder / CARD).is_file() else ''
+    digest = _check_hash(folder / WEIGHTS, card)
     # What came from the hub lies in a folder that is named after a commit.
     label = folder.name if Path(name).exists() else Path(name).name
-    card = (folder / CARD).read_text() if (folder / CARD).is_file() else ''
     return Checkpoint(label, model.eval(), backbone, config, digest, card)
 
 
@@ -131,7 +134,7 @@ def save_checkpoint(
         folder: is replaced if it exists.
         backbone: the one that the model was trained with; only its fingerprint is written.
         config: JSON-able; its key 'model' is the model's own configuration.
-        card: the text of README.md.
+        card: the text of README.md; the weights' hash goes into its metadata.
 
     Raises:
         ValueError: a weight is not finite in half precision; nothing is written then.
@@ -147,7 +150,7 @@ def save_checkpoint(
     try:
         save_file(weights, partial / WEIGHTS)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + '\n')
-        (partial / CARD).write_text(card)
+        (partial / CARD).write_text(_with_hash(card, _hash(partial / WEIGHTS)))
         partial.chmod(0o755)  # temporary folders and safetensors' files are private to their owner
         (partial / WEIGHTS).chmod(0o644)
         _replace(partial, folder)
@@ -167,6 +170,31 @@ def _replace(new: Path, folder: Path) -> None:
             os.replace(old, folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _with_hash(card: str, digest: str) -> str:
+    """The card whose metadata ends with the hash, in the place of an older one."""
+    found = METADATA.match(card)
+    metadata = HASH_LINE.sub('', found[1]) if found else ''
+    text = card[found.end() :] if found else card
+    return f'---\n{metadata}checkpoint_sha256: {digest}\n---\n{text}'
+
+
+def _check_hash(path: Path, card: str) -> str:
+    """The hash of the weights' file; cards of older checkpoints tell none, and are believed."""
+    found = METADATA.match(card)
+    told = HASH_LINE.search(found[1]) if found else None
+    digest = _hash(path)
+    if told and told[1].strip().lower() != digest:
+        raise ValueError(
+            f'{path} is damaged or of another checkpoint: its SHA-256 is {digest}, and {CARD} '
+            f'beside it says {told[1].strip() or "nothing"}'
+        )
+    return digest
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -59,7 +59,9 @@ def test_round_trip(make_model: Callable[..., Link], tmp_path: Path) -> None:
         torch.testing.assert_close(found, value.half().float(), rtol=0, atol=0)
     weights = tmp_path / 'deep' / 'mine' / 'model.safetensors'
     assert loaded.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert weights.with_name('README.md').read_text() == 'What it is.\n'
+    hash_line = f'checkpoint_sha256: {loaded.sha256}'
+    assert loaded.card == f'---\n{hash_line}\n---\nWhat it is.\n'
+    assert weights.with_name('README.md').read_text() == loaded.card
     assert weights.stat().st_size < 2.1 * sum(v.numel() for v in model.state_dict().values()) + 1e4
 
 
@@ -77,7 +79,7 @@ def test_saving_replaces_and_leaves_nothing_else(
 ) -> None:
     model = make_model(seed=9)
     save_checkpoint(copy, model, None, {'model': to_dict(model.config)}, 'New.\n')
-    assert (copy / 'README.md').read_text() == 'New.\n'
+    assert (copy / 'README.md').read_text().endswith('---\nNew.\n')
     assert [path.name for path in copy.parent.iterdir()] == ['copy']
     bias = load_checkpoint(copy).model.head.bias
     torch.testing.assert_close(bias, model.head.bias, rtol=1e-3, atol=1e-3)
@@ -129,7 +131,7 @@ def test_a_file_in_the_folder_is_the_folder(
     ):
         found = load_checkpoint(name)
         assert (found.name, found.sha256) == (expected.name, expected.sha256)
-        assert found.card == 'An untrained model.\n'
+        assert found.card == expected.card
 
 
 def test_a_file_of_something_else_is_no_checkpoint(tmp_path: Path) -> None:
@@ -163,13 +165,14 @@ def test_a_model_that_sees_comes_back_with_its_backbone(
 ) -> None:
     first = load_checkpoint(seeing_checkpoint)
     assert fingerprint(first.backbone) in first.config['trained_backbone']
-    assert first.card == 'It sees.\n'
+    assert first.card.endswith('\nIt sees.\n')
     assert not first.backbone.training
     assert not any(value.requires_grad for value in first.backbone.parameters())
     save_checkpoint(tmp_path / 'again', first.model, first.backbone, first.config, first.card)
     again = load_checkpoint(tmp_path / 'again')
     torch.testing.assert_close(logits(again), logits(first), rtol=0, atol=0)
     assert again.config == first.config and again.sha256 == first.sha256
+    assert again.card == first.card
     assert not [
         name for name in load_file(tmp_path / 'again' / 'model.safetensors') if 'back' in name
     ]
@@ -260,6 +263,32 @@ def test_other_layers_are_named(copy: Path, tmp_path: Path) -> None:
 def test_another_vocabulary(copy: Path) -> None:
     edit_config(copy, vocabulary='v-coco')
     refused(copy, ValueError, 'another vocabulary', 'v-coco', '117', '24')
+
+
+def test_weights_that_are_not_those_of_the_card_are_refused_by_both_hashes(copy: Path) -> None:
+    told = load_checkpoint(copy).sha256
+    edit_weights(copy, lambda weights: weights['head.bias'].add_(0.5))
+    found = hashlib.sha256((copy / 'model.safetensors').read_bytes()).hexdigest()
+    refused(copy, ValueError, 'model.safetensors', 'README.md', told, found)
+
+
+def test_a_card_without_a_hash_or_no_card_is_believed(copy: Path) -> None:
+    for text in ('', 'From before hashes.\n', '---\nlicense: mit\n---\ncheckpoint_sha256: 12\n'):
+        (copy / 'README.md').write_text(text)
+        assert load_checkpoint(copy).card == text
+    (copy / 'README.md').unlink()
+    assert load_checkpoint(copy).card == ''
+
+
+def test_the_hash_takes_its_place_in_the_cards_metadata(
+    make_model: Callable[..., Link], tmp_path: Path
+) -> None:
+    model = make_model()
+    card = '---\ncheckpoint_sha256: of-before\nlicense: mit\n---\n# Mine\n\n---\nMore.\n'
+    save_checkpoint(tmp_path / 'new', model, None, {'model': to_dict(model.config)}, card)
+    saved = load_checkpoint(tmp_path / 'new')
+    metadata = f'license: mit\ncheckpoint_sha256: {saved.sha256}'
+    assert saved.card == f'---\n{metadata}\n---\n# Mine\n\n---\nMore.\n'
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,11 @@ def figures_of_the_card() -> list[float]:
     lines = CARD.read_text().splitlines()
     row = lines[next(i for i, line in enumerate(lines) if line.startswith('| ---')) + 1]
     return [float(cell) for cell in row.strip('| ').split('|')]
+
+
+def test_the_card_tells_the_hash_of_the_weights() -> None:
+    sha256 = hashlib.sha256(CARD.with_name('model.safetensors').read_bytes()).hexdigest()
+    assert f'\ncheckpoint_sha256: {sha256}\n' in CARD.read_text()
 
 
 @pytest.mark.slow

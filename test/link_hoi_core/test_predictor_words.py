@@ -204,4 +204,4 @@ def test_what_is_saved_is_what_was_trained(
         and again.checkpoint_sha256 == make_seeing().checkpoint_sha256
     )
     same(again.predict(picture(), found), expected, 0)
-    assert (tmp_path / 'mine' / 'README.md').read_text() == 'It sees.\n'
+    assert (tmp_path / 'mine' / 'README.md').read_text().endswith('\nIt sees.\n')
