@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from bisect import bisect
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,6 +78,29 @@ class Pair:
     matched: int
 
 
+def make_matcher(policy: str, window: int, tolerance: int) -> Matcher:
+    """The matcher of parameter `matching.policy`: 'exact', 'tolerance' or 'approximate'.
+
+    Args:
+        window: as for `Matcher`.
+        tolerance: in nanoseconds; without effect on 'exact'.
+
+    Raises:
+        ValueError: there is no such policy, or the window or the tolerance cannot work.
+        ImportError: 'approximate' without message_filters.
+    """
+    if policy == 'approximate':
+        # here, because it is made of what stands below
+        from link_hoi_ros.approximate import ApproximateMatcher
+
+        return ApproximateMatcher(window, tolerance)
+    if policy not in ('exact', 'tolerance'):
+        raise ValueError(
+            f"matching policy is {policy!r}, expected 'exact', 'tolerance' or 'approximate'"
+        )
+    return Matcher(window, tolerance if policy == 'tolerance' else 0)
+
+
 class Matcher:
     """Pairs images with detections; thread-safe: any thread adds, one worker takes.
 
@@ -84,6 +109,10 @@ class Matcher:
         tolerance: largest difference of stamps in nanoseconds. An equal stamp always wins; keep
             it below half the camera's period, or detections of a neighbouring image may win.
         clock: steady time in nanoseconds.
+
+    Attributes:
+        last_image: when the last image message arrived, on that clock; None before the first.
+        last_detections: the same for detections messages.
     """
 
     def __init__(
@@ -97,11 +126,16 @@ class Matcher:
         self._window = window
         self._tolerance = tolerance
         self._clock = clock
+        self.last_image: int | None = None
+        self.last_detections: int | None = None
         # stamp -> (arrival, message), in order of arrival, which is also the order of expiry
         self._images: dict[int, tuple[int, Any]] = {}
         self._detections: dict[int, tuple[int, Any]] = {}
         self._newest_image = 0
         self._newest_pair = 0
+        # stamps that came since the last pair, whatever became of them
+        self._recent_images: deque[int] = deque(maxlen=CAPACITY)
+        self._recent_detections: deque[int] = deque(maxlen=CAPACITY)
         self._ready: Pair | None = None
         self._in_work = 0
         self._closed = False
@@ -111,6 +145,7 @@ class Matcher:
     def add_image(self, stamp: int, image: Any) -> None:
         """Store an image message with its stamp in nanoseconds; 0 or less is 'no stamp'."""
         with self._changed:
+            self.last_image = self._clock()
             self._count(received=1)
             if stamp <= 0:
                 self._count(dropped_invalid=1)
@@ -119,13 +154,14 @@ class Matcher:
                 self._reset()
             self._expire()
             self._newest_image = stamp
+            self._recent_images.append(stamp)
             if stamp <= self._newest_pair:
                 self._count(dropped_stale=1)
                 return
             if self._images.pop(stamp, None) is not None:
                 self._count(dropped_stale=1)
-            self._images[stamp] = (self._clock(), image)
-            partner = _nearest(self._detections, stamp, self._tolerance)
+            self._images[stamp] = (self.last_image, image)
+            partner = self._detections_for(stamp)
             if partner is not None:
                 self._pair(stamp, partner)
             elif len(self._images) > CAPACITY:
@@ -135,15 +171,17 @@ class Matcher:
     def add_detections(self, stamp: int, detections: Any) -> None:
         """Store a detections message with its stamp in nanoseconds."""
         with self._changed:
+            self.last_detections = self._clock()
             self._count(detections_received=1)
+            self._recent_detections.append(stamp)
             self._expire()
             if stamp <= self._newest_pair:
                 self._count(detections_stale=1)
                 return
             if self._detections.pop(stamp, None) is not None:
                 self._count(detections_stale=1)
-            self._detections[stamp] = (self._clock(), detections)
-            partner = _nearest(self._images, stamp, self._tolerance)
+            self._detections[stamp] = (self.last_detections, detections)
+            partner = self._image_for(stamp)
             if partner is not None:
                 self._pair(partner, stamp)
             elif len(self._detections) > CAPACITY:
@@ -193,6 +231,25 @@ class Matcher:
                 detections_pending=len(self._detections),
             )
 
+    @property
+    def nearest_miss(self) -> int | None:
+        """How far the stamps of an image and of detections came to each other without a match.
+
+        In nanoseconds, detections less image, of all that came since the last pair; None where one
+        of both has not come. Within the tolerance they came too late for each other: `window` is
+        too short.
+        """
+        with self._changed:
+            return _nearest_miss(self._recent_images, self._recent_detections)
+
+    def _detections_for(self, image: int) -> int | None:
+        """Stamp of the waiting detections that belong to the image of this stamp, just stored."""
+        return _nearest(self._detections, image, self._tolerance)
+
+    def _image_for(self, detections: int) -> int | None:
+        """Stamp of the waiting image to which the detections of this stamp, just stored, belong."""
+        return _nearest(self._images, detections, self._tolerance)
+
     def _pair(self, image_stamp: int, detections_stamp: int) -> None:
         """Make the newest pair; nothing older than it is of use any more."""
         if self._ready is not None:
@@ -201,6 +258,8 @@ class Matcher:
         arrival, detections = self._detections.pop(detections_stamp)
         self._ready = Pair(image_stamp, image, detections, max(image_arrival, arrival))
         self._newest_pair = image_stamp
+        self._recent_images.clear()
+        self._recent_detections.clear()
         self._count(
             detections_paired=1,
             dropped_unmatched=_discard(self._images, lambda stamp, _: stamp < image_stamp),
@@ -223,6 +282,8 @@ class Matcher:
         )
         self._images.clear()
         self._detections.clear()
+        self._recent_images.clear()
+        self._recent_detections.clear()
         self._ready = None
         self._newest_image = self._newest_pair = 0
 
@@ -240,6 +301,17 @@ def _nearest(waiting: dict[int, tuple[int, Any]], stamp: int, tolerance: int) ->
         return None
     nearest = min(waiting, key=lambda other: abs(other - stamp))
     return nearest if abs(nearest - stamp) <= tolerance else None
+
+
+def _nearest_miss(images: Iterable[int], detections: Iterable[int]) -> int | None:
+    """The smallest difference between stamps of both, detections less image."""
+    images = sorted(images)
+    misses = (
+        stamp - image
+        for stamp in detections
+        for image in images[max(0, bisect(images, stamp) - 1) :][:2]
+    )
+    return min(misses, key=abs, default=None)
 
 
 def _discard(waiting: dict[int, tuple[int, Any]], unwanted: Callable[[int, int], bool]) -> int:

@@ -8,9 +8,24 @@ from __future__ import annotations
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 
+def input_profile(name: str) -> QoSProfile:
+    """What a subscription to images or detections asks for.
+
+    Args:
+        name: 'sensor_data' (best effort, which any publisher offers) or 'reliable' (nothing is
+            lost between, but a best-effort publisher is not heard). Ten frames outlast a hiccup of
+            a third of a second.
+    """
+    reliability = {
+        'sensor_data': ReliabilityPolicy.BEST_EFFORT,
+        'reliable': ReliabilityPolicy.RELIABLE,
+    }[name]
+    return QoSProfile(depth=10, reliability=reliability)
+
+
 def sensor_input() -> QoSProfile:
-    """Best effort: any publisher matches. Ten frames outlast a hiccup of a third of a second."""
-    return QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+    """As `input_profile`."""
+    return input_profile('sensor_data')
 
 
 def result_output() -> QoSProfile:

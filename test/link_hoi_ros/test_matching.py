@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from link_hoi_ros.matching import CAPACITY, NANOSECONDS, Counts, Matcher
+from link_hoi_ros.matching import CAPACITY, NANOSECONDS, Counts, Matcher, make_matcher
 
 MS = 1_000_000
 WINDOW = 2 * NANOSECONDS
@@ -199,6 +199,53 @@ def test_a_waiting_worker_is_woken_by_a_pair_and_by_close():
 def test_a_window_that_cannot_work_is_refused():
     with pytest.raises(ValueError, match='window'):
         Matcher(0)
+
+
+@pytest.mark.parametrize(('policy', 'found'), [('exact', False), ('tolerance', True)])
+def test_the_policy_says_whether_stamps_must_be_equal(policy, found):
+    matcher = make_matcher(policy, WINDOW, tolerance=10)
+    matcher.add_image(100, 'image')
+    matcher.add_detections(105, 'boxes')
+    assert (matcher.take(0) is not None) == found
+
+
+def test_an_unknown_policy_is_refused_by_name():
+    with pytest.raises(ValueError, match="'nearest'.*'approximate'"):
+        make_matcher('nearest', WINDOW, 0)
+
+
+@pytest.mark.parametrize('offset', [-12, 0, 9])
+def test_the_nearest_miss_says_by_how_much_stamps_differ(offset):
+    """A detector that stamps by its own clock; at 0 it is only too slow for the window."""
+    clock = Clock()
+    matcher = Matcher(50, clock=clock)
+    assert matcher.nearest_miss is None
+    for clock.now in range(100, 500, 100):
+        matcher.add_image(clock.now, 'image')
+    assert matcher.nearest_miss is None
+    for stamp in range(100, 500, 100):
+        clock.now += 100
+        matcher.add_detections(stamp + offset, 'boxes')
+    assert matcher.take(0) is None
+    assert matcher.nearest_miss == offset
+
+
+def test_a_pair_and_a_jump_back_end_the_search_for_the_nearest_miss(matcher):
+    for start in (1000, 10):
+        matcher.add_image(start, 'image')
+        matcher.add_detections(start + 3, 'boxes')
+        assert matcher.nearest_miss == 3
+    matcher.add_detections(10, 'boxes')
+    assert matcher.nearest_miss is None
+
+
+def test_the_last_arrivals_are_kept(matcher, clock):
+    assert matcher.last_image is matcher.last_detections is None
+    clock.now = 5
+    matcher.add_image(1, 'image')
+    clock.now = 8
+    matcher.add_detections(0, 'without a stamp')
+    assert (matcher.last_image, matcher.last_detections) == (5, 8)
 
 
 STEP = st.tuples(
