@@ -42,8 +42,8 @@ class ClipZeroShot:
     The verb scores of a pair are probabilities: over the valid verbs of its object they sum to 1.
 
     Attributes:
-        vocabulary, model_name, score_threshold, max_interactions, select, score_exponent,
-        backbone_seconds: as of `HoiPredictor`.
+        vocabulary, model_name, score_threshold, max_interactions, max_pairs, select,
+        score_exponent, backbone_seconds: as of `HoiPredictor`.
         config: nothing, as it comes from no training.
         checkpoint_sha256: the fingerprint of the backbone's weights.
         needs_image: it does.
@@ -91,6 +91,7 @@ class ClipZeroShot:
         self.checkpoint_sha256 = fingerprint(backbone)
         self.score_threshold = score_threshold
         self.max_interactions = max_interactions
+        self.max_pairs: int | None = None
         self.score_exponent = score_exponent
         self.config: dict[str, object] = {}
         self._boxes = boxes
@@ -120,7 +121,7 @@ class ClipZeroShot:
             raise ValueError('clip_zero_shot needs a backbone, such as clip-vit-b16')
         return cls(backbone.to(where), **options)
 
-    def set_verbs(self, verbs: Sequence[str]) -> None:
+    def set_verbs(self, verbs: Sequence[str] | None) -> None:
         """Score these verbs from now on, any words; `boxes` too. As `HoiPredictor.set_verbs`."""
         if self._boxes is not None:
             self._boxes.set_verbs(verbs)
@@ -144,7 +145,10 @@ class ClipZeroShot:
         if len(given) != len(detections):
             raise ValueError(f'{len(given)} images for {len(detections)} sets of detections')
         pictures = [as_rgb_of_size(image, one.image_size) for image, one in zip(given, detections)]
-        rows = [choose_detections(found, self.vocabulary, self.select) for found in detections]
+        rows = [
+            choose_detections(found, self.vocabulary, self.select, self.max_pairs)
+            for found in detections
+        ]
         chosen = [found.take(kept) for found, kept in zip(detections, rows)]
         pairs = [self._pairs(found) for found in chosen]
         start = time.perf_counter()

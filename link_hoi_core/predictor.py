@@ -49,6 +49,8 @@ class HoiPredictor:
         needs_image: whether the model looks at pixels.
         score_threshold: interactions below it are left out; may be changed at any time.
         max_interactions: the most an image gives, best first; None = all; may be changed.
+        max_pairs: the most human-object pairs that the model looks at, those of the surest
+            detections; None = all; may be changed.
         select: whether LINK's selection of detections is applied; may be changed.
         score_exponent: lambda, a setting of the detector; may be changed.
         backbone_seconds: what the backbone took in the last call; 0 without one.
@@ -92,6 +94,7 @@ class HoiPredictor:
         self.config = checkpoint.config
         self.score_threshold = score_threshold
         self.max_interactions = max_interactions
+        self.max_pairs: int | None = None
         self.backbone_seconds = 0.0
         self.select = select
         self.score_exponent = score_exponent
@@ -119,8 +122,10 @@ class HoiPredictor:
         """
         return cls(load_checkpoint(name, backbone_weights), device=device, **options)
 
-    def set_verbs(self, verbs: Sequence[str]) -> None:
+    def set_verbs(self, verbs: Sequence[str] | None) -> None:
         """Score these verbs from now on, any words; those that were trained keep what they learnt.
+
+        None = all that were trained, and no others.
 
         A new verb is its text embedding, and goes with every object (`vocabulary.open`). Not to be
         called while another thread predicts.
@@ -177,7 +182,10 @@ class HoiPredictor:
         """`predict` for many images; each gives what it gives alone, to rounding."""
         self.backbone_seconds = 0.0
         pictures = self._pictures(detections, images)
-        rows = [choose_detections(found, self.vocabulary, self.select) for found in detections]
+        rows = [
+            choose_detections(found, self.vocabulary, self.select, self.max_pairs)
+            for found in detections
+        ]
         chosen = [found.take(kept) for found, kept in zip(detections, rows)]
         person = self.vocabulary.person
         counts = np.array([count_pairs(found.labels, person) for found in chosen])
