@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from std_msgs.msg import Header
 
 from link_hoi_core.optional import require
 from link_hoi_core.structures import Detections, Interactions
-from link_hoi_core.vocabulary import Vocabulary, load_vocabulary
+from link_hoi_core.vocabulary import COCO80, Vocabulary
 from link_hoi_msgs.msg import HoiDetection, HoiTriplet, HoiTripletArray, HoiVocabulary
 
 # Detectors that do not clip may reach over the edge by this share of the image's side; what lies
@@ -20,6 +21,11 @@ OVERHANG = 0.1
 
 # HoiTriplet's indices are uint16.
 MAX_DETECTIONS = 65_535
+
+# Names that are remembered with their index, and how long a text may be to be one: a stream of
+# ever new texts must not fill the memory.
+MAX_NAMES = 1024
+MAX_NAME_LENGTH = 100
 
 
 class Row(NamedTuple):
@@ -65,8 +71,17 @@ def _corners(center: Any, width: float, height: float) -> tuple[float, float, fl
 class DetectionsReader:
     """Reads one type of detections message: 'vision_msgs', 'yolo_msgs' or 'hoi'.
 
+    Classes are known by name, or by number in the order of `classes`, else of the label info that
+    the detector published last, else of COCO's 80.
+
+    Args:
+        vocabulary: its objects are the classes; its verbs may change without a new reader.
+        classes: class names by number.
+
     Attributes:
         message_type: the class to subscribe with.
+        label_info_type: the class to subscribe to label info with, for `set_label_info`; None
+            where there is none for this kind, or nothing to learn because `classes` are given.
 
     Raises:
         ImportError: the package of that type is not installed.
@@ -78,12 +93,21 @@ class DetectionsReader:
         'hoi': ('link_hoi_msgs', 'HoiDetectionArray', _hoi_row),
     }
 
-    def __init__(self, kind: str, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, kind: str, vocabulary: Vocabulary, classes: Sequence[str] | None = None
+    ) -> None:
         package, message, self._row = self._TYPES[kind]
         install = f'apt install ros-$ROS_DISTRO-{package.replace("_", "-")}'
         module = require(f'{package}.msg', install, f'detections_type {kind!r}')
         self.message_type: type = getattr(module, message)
+        self.label_info_type: type | None = None if classes else getattr(module, 'LabelInfo', None)
         self._vocabulary = vocabulary
+        self._label = _labels(vocabulary, dict(enumerate(classes or COCO80)))
+
+    def set_label_info(self, message: Any) -> None:
+        """Take names by number from vision_msgs/LabelInfo; any thread, from the next `read` on."""
+        names = {entry.class_id: entry.class_name for entry in message.class_map}
+        self._label = _labels(self._vocabulary, names)
 
     def read(
         self,
@@ -111,13 +135,15 @@ class DetectionsReader:
             )
         dropped: Counter[str] = Counter()
         rows = list(self._rows(message.detections, dropped))
-        labels = np.array([self._label(row.name, dropped) for row in rows], np.int64)
+        label = self._label
+        labels = np.array([label(row.name) for row in rows], np.int64)
         scores = np.array([row.score for row in rows], np.float64)
         boxes = np.array([row.box for row in rows], np.float64).reshape(-1, 4)
         height, width = detections_size or _declared_size(message) or image_size
         boxes *= np.array([image_size[1] / width, image_size[0] / height] * 2)
 
         kept = labels >= 0
+        dropped.update(self._unknown(rows[i].name) for i in np.flatnonzero(~kept))
         kept &= _without(~np.isfinite(boxes).all(1), kept, 'a box is not finite', dropped)
         flat = ~(boxes[:, 2:] > boxes[:, :2]).all(1)
         kept &= _without(flat, kept, 'a box is inverted or has no area', dropped)
@@ -138,16 +164,9 @@ class DetectionsReader:
             else:
                 dropped['a detection has no class'] += 1
 
-    def _label(self, name: str, dropped: Counter[str]) -> int:
-        """Index of a class given by name, or by number in COCO's order of 80; -1 if unknown."""
-        index = self._vocabulary.object_index(name)
-        coco = load_vocabulary('hico-det').objects
-        if index is None and name.isdecimal() and int(name) < len(coco):
-            index = self._vocabulary.object_index(coco[int(name)])
-        if index is None:
-            dropped[f'class {name!r} is not in vocabulary {self._vocabulary.id!r}'] += 1
-            return -1
-        return index
+    def _unknown(self, name: str) -> str:
+        shown = name if len(name) <= MAX_NAME_LENGTH else f'{name[:MAX_NAME_LENGTH]}…'
+        return f'class {shown!r} is not in vocabulary {self._vocabulary.id!r}'
 
 
 def triplets_message(
@@ -203,6 +222,19 @@ def vocabulary_message(vocabulary: Vocabulary, model: str, sha256: str) -> HoiVo
         verbs=list(vocabulary.verbs),
         objects=list(vocabulary.objects),
     )
+
+
+def _labels(vocabulary: Vocabulary, names: Mapping[int, str]) -> Callable[[str], int]:
+    """Gives the index of a class called by its name, or by its number in `names`; -1 if unknown."""
+
+    @lru_cache(MAX_NAMES)
+    def known(name: str) -> int:
+        index = vocabulary.object_index(name)
+        if index is None and name.isdecimal():
+            index = vocabulary.object_index(names.get(int(name), ''))
+        return -1 if index is None else index
+
+    return lambda name: known(name) if len(name) <= MAX_NAME_LENGTH else -1
 
 
 def _declared_size(message: Any) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,11 +34,11 @@ def hoi(name='person', score=0.9, box=BOX, track_id='') -> HoiDetection:
     return HoiDetection(class_name=name, score=score, x1=x1, y1=y1, x2=x2, y2=y2, track_id=track_id)
 
 
-def read(*detections: HoiDetection, size=(0, 0), **options):
+def read(*detections: HoiDetection, size=(0, 0), classes=None, **options):
     message = HoiDetectionArray(
         image_height=size[0], image_width=size[1], detections=list(detections)
     )
-    return DetectionsReader('hoi', HICO).read(message, SIZE, **options)
+    return DetectionsReader('hoi', HICO, classes).read(message, SIZE, **options)
 
 
 def test_a_detection_comes_through_with_class_score_box_and_track():
@@ -71,6 +72,34 @@ def test_a_class_outside_the_vocabulary_is_left_out_and_counted(name):
     assert len(detections) == 1
     assert list(dropped.values()) == [2]
     assert repr(name) in next(iter(dropped))
+
+
+def test_numbers_of_a_detectors_own_are_looked_up_in_its_classes():
+    named = [hoi(name) for name in ('0', '2', '3', 'bicycle')]
+    detections, dropped = read(*named, classes=['mug', 'unicorn', 'People'])
+    assert [HICO.objects[label] for label in detections.labels] == ['cup', 'person', 'bicycle']
+    assert dropped == {"class '3' is not in vocabulary 'hico-det'": 1}
+    assert not len(read(hoi('1'), classes=['mug', 'unicorn', 'People'])[0])
+
+
+def test_a_text_too_long_for_a_name_is_neither_kept_nor_told_whole():
+    detections, dropped = read(hoi('9' * 1_000_000), hoi('person' + ' ' * 1_000_000), hoi())
+    assert len(detections) == 1
+    assert sum(dropped.values()) == 2
+    assert max(map(len, dropped)) < 200
+
+
+def test_ever_new_names_do_not_fill_the_memory():
+    reader = DetectionsReader('hoi', HICO)
+    tracemalloc.start()
+    try:
+        for start in range(0, 12_000, 4000):
+            rows = [hoi(f'{number:0>90}') for number in range(start, start + 4000)]
+            reader.read(HoiDetectionArray(detections=rows), SIZE)
+            del rows
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -181,8 +210,36 @@ def test_yolo_msgs_gives_the_class_by_name_or_else_by_number(monkeypatch):
     np.testing.assert_allclose(detections.boxes, [BOX, BOX])
 
 
+def label_info(**names: str):
+    """Shaped like vision_msgs/LabelInfo."""
+    class_map = [SimpleNamespace(class_id=int(i[1:]), class_name=n) for i, n in names.items()]
+    return SimpleNamespace(class_map=class_map)
+
+
+def test_label_info_names_the_numbers_from_then_on(monkeypatch):
+    module = SimpleNamespace(Detection2DArray=SimpleNamespace, LabelInfo=SimpleNamespace)
+    monkeypatch.setattr(messages, 'require', lambda *_: module)
+    message = SimpleNamespace(detections=[vision_detection(('3', 0.9))])
+    reader = DetectionsReader('vision_msgs', HICO)
+    assert reader.label_info_type is SimpleNamespace
+
+    def seen() -> list[str]:
+        return [HICO.objects[label] for label in reader.read(message, SIZE)[0].labels]
+
+    assert seen() == ['motorcycle']  # COCO's number, as long as nothing else is known
+    reader.set_label_info(label_info(_3='dog', _7='cat'))
+    assert seen() == ['dog']
+    reader.set_label_info(label_info(_7='cat'))
+    assert seen() == []
+    assert DetectionsReader('vision_msgs', HICO, ['cat']).label_info_type is None
+
+
+def real(package: str):
+    return pytest.importorskip(f'{package}.msg', reason=f'needs {package}')
+
+
 def test_the_real_vision_msgs_is_read():
-    vision = pytest.importorskip('vision_msgs.msg')
+    vision = real('vision_msgs')
     detection = vision.Detection2D(id='5')
     detection.bbox.center.position.x, detection.bbox.center.position.y = 60.0, 120.0
     detection.bbox.size_x, detection.bbox.size_y = 100.0, 200.0
@@ -190,9 +247,26 @@ def test_the_real_vision_msgs_is_read():
     hypothesis.hypothesis.class_id, hypothesis.hypothesis.score = 'person', 0.9
     detection.results = [hypothesis]
     message = vision.Detection2DArray(detections=[detection])
-    detections, _ = DetectionsReader('vision_msgs', HICO).read(message, SIZE)
+    reader = DetectionsReader('vision_msgs', HICO)
+    detections, _ = reader.read(message, SIZE)
     np.testing.assert_allclose(detections.boxes, [BOX])
     assert detections.track_ids == ('5',)
+    hypothesis.hypothesis.class_id = '300'
+    entry = vision.VisionClass(class_id=300, class_name='dog')
+    reader.set_label_info(reader.label_info_type(class_map=[entry]))
+    assert HICO.objects[reader.read(message, SIZE)[0].labels[0]] == 'dog'
+
+
+def test_the_real_yolo_msgs_is_read():
+    yolo = real('yolo_msgs')
+    detection = yolo.Detection(class_id=1, class_name='', score=0.5, id='8')
+    detection.bbox.center.position.x, detection.bbox.center.position.y = 60.0, 120.0
+    detection.bbox.size.x, detection.bbox.size.y = 100.0, 200.0
+    reader = DetectionsReader('yolo_msgs', HICO)
+    assert (reader.message_type, reader.label_info_type) == (yolo.DetectionArray, None)
+    detections, _ = reader.read(yolo.DetectionArray(detections=[detection]), SIZE)
+    np.testing.assert_allclose(detections.boxes, [BOX])
+    assert (HICO.objects[detections.labels[0]], detections.track_ids) == ('bicycle', ('8',))
 
 
 @pytest.mark.parametrize('kind', ['vision_msgs', 'yolo_msgs'])
