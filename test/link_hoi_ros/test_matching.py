@@ -1,4 +1,4 @@
-"""Pairs belong together, the newest comes first, and the books balance."""
+"""Pairs belong together, the newest comes first, and the books balance; in either matcher."""
 
 from __future__ import annotations
 
@@ -29,9 +29,23 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=['own', 'approximate'])
+def matcher_type(request: pytest.FixtureRequest) -> type[Matcher]:
+    return type_of(request.param)
+
+
 @pytest.fixture
-def matcher(clock: Clock) -> Matcher:
-    return Matcher(WINDOW, clock=clock)
+def matcher(matcher_type: type[Matcher], clock: Clock) -> Matcher:
+    return matcher_type(WINDOW, 0, clock)
+
+
+def type_of(kind: str) -> type[Matcher]:
+    if kind == 'own':
+        return Matcher
+    pytest.importorskip('message_filters', reason='needs message_filters')
+    from link_hoi_ros.approximate import ApproximateMatcher
+
+    return ApproximateMatcher
 
 
 def balanced(counts: Counts) -> bool:
@@ -85,8 +99,8 @@ def test_every_frame_is_paired_when_the_detector_is_400_ms_late_at_30_hz(matcher
     assert taken == [(k, k) for k in range(1, 121)]
 
 
-def test_within_the_tolerance_the_nearest_wins_and_an_equal_stamp_before_it(clock):
-    matcher = Matcher(WINDOW, tolerance=10 * MS, clock=clock)
+def test_within_the_tolerance_the_nearest_wins_and_an_equal_stamp_before_it(matcher_type, clock):
+    matcher = matcher_type(WINDOW, 10 * MS, clock)
     for stamp in (100, 105, 109):
         matcher.add_image(stamp * MS, stamp)
     matcher.add_detections(106 * MS, 'near')
@@ -128,7 +142,7 @@ def test_both_sides_wait_no_longer_than_the_window(matcher, clock):
 
 
 def test_a_flood_does_not_grow_without_bound(matcher):
-    for stamp in range(1, 10 * CAPACITY):
+    for stamp in range(1, 3 * CAPACITY):
         matcher.add_image(stamp, None)
         matcher.add_detections(stamp + 100_000, None)
     counts = matcher.counts()
@@ -174,8 +188,8 @@ def test_an_image_without_a_stamp_is_invalid(matcher):
     assert matcher.counts().dropped_invalid == 1
 
 
-def test_a_waiting_worker_is_woken_by_a_pair_and_by_close():
-    matcher = Matcher(WINDOW)
+def test_a_waiting_worker_is_woken_by_a_pair_and_by_close(matcher_type):
+    matcher = matcher_type(WINDOW, 0)
     taken = []
 
     def work():
@@ -196,9 +210,9 @@ def test_a_waiting_worker_is_woken_by_a_pair_and_by_close():
     assert time.monotonic() < started + 10
 
 
-def test_a_window_that_cannot_work_is_refused():
+def test_a_window_that_cannot_work_is_refused(matcher_type):
     with pytest.raises(ValueError, match='window'):
-        Matcher(0)
+        matcher_type(0, 0)
 
 
 @pytest.mark.parametrize(('policy', 'found'), [('exact', False), ('tolerance', True)])
@@ -215,10 +229,9 @@ def test_an_unknown_policy_is_refused_by_name():
 
 
 @pytest.mark.parametrize('offset', [-12, 0, 9])
-def test_the_nearest_miss_says_by_how_much_stamps_differ(offset):
+def test_the_nearest_miss_says_by_how_much_stamps_differ(matcher_type, clock, offset):
     """A detector that stamps by its own clock; at 0 it is only too slow for the window."""
-    clock = Clock()
-    matcher = Matcher(50, clock=clock)
+    matcher = matcher_type(50, 0, clock)
     assert matcher.nearest_miss is None
     for clock.now in range(100, 500, 100):
         matcher.add_image(clock.now, 'image')
@@ -254,11 +267,12 @@ STEP = st.tuples(
 )
 
 
+@pytest.mark.parametrize('kind', ['own', 'approximate'])
 @settings(max_examples=300, deadline=None)
 @given(steps=st.lists(STEP, max_size=80), tolerance=st.integers(0, 3))
-def test_the_books_balance_and_pairs_fit_whatever_happens(steps, tolerance):
+def test_the_books_balance_and_pairs_fit_whatever_happens(kind, steps, tolerance):
     clock = Clock()
-    matcher = Matcher(window=25, tolerance=tolerance, clock=clock)
+    matcher = type_of(kind)(25, tolerance, clock)
     in_work = 0
     newest_image = last_pair = 0
     for action, number in steps:
