@@ -20,7 +20,8 @@ class Frame:
     Attributes:
         header: the image's own, with stamp and frame_id.
         pixels: (height, width, 3) uint8 RGB; perhaps a view of the message, not to be changed.
-        interactions: by falling score; indices into `detections`.
+        interactions: those that are published, by falling score; indices into `detections`.
+        candidates: they and weaker ones, by which events tell a pause from an end.
         vocabulary: names the objects and the verbs.
         model: name of what predicted.
     """
@@ -29,6 +30,7 @@ class Frame:
     pixels: np.ndarray
     detections: Detections
     interactions: Interactions
+    candidates: Interactions
     vocabulary: Vocabulary
     model: str
 

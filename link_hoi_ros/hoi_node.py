@@ -6,62 +6,54 @@ publishes. Every image is counted in the topic `stats`, whatever became of it.
 
 from __future__ import annotations
 
-import re
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import rclpy
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 
-from link_hoi_core.detectors import load_detector
-from link_hoi_core.detectors.detector import Detector
-from link_hoi_core.device import pick_device
-from link_hoi_core.drawing import draw_interactions
-from link_hoi_core.models import Predictor, load_predictor
-from link_hoi_core.structures import Detections
-from link_hoi_msgs.msg import HoiFrameStats, HoiTripletArray, HoiVocabulary
+from link_hoi_msgs.srv import SetVerbs
 from link_hoi_ros import parameters, qos
-from link_hoi_ros.images import compressed_to_rgb, image_to_rgb, rgb_to_image
-from link_hoi_ros.matching import IMAGE_COUNTERS, NANOSECONDS, Counts, Matcher, Pair
-from link_hoi_ros.messages import (
-    DetectionsReader,
-    triplets_message,
-    vocabulary_message,
-)
-
-# A model that hangs must not keep the process from ending.
-WORKER_EXIT_SECONDS = 5.0
-# How often counters are published while no image is processed.
-IDLE_SECONDS = 1.0
-# A stream of ever new unknown class names must not fill log and memory.
-MAX_WARNINGS = 100
+from link_hoi_ros.frame import NANOSECONDS, nanoseconds
+from link_hoi_ros.guard import Guard
+from link_hoi_ros.matching import Matcher, make_matcher
+from link_hoi_ros.outputs import Outputs
+from link_hoi_ros.pipeline import Pipeline
+from link_hoi_ros.snapshot import snapshot_folder, write_snapshot
+from link_hoi_ros.worker import EXIT_SECONDS, Worker
 
 
 class HoiNode(LifecycleNode):
     """Lifecycle: configure loads the model, activate works, deactivate stops, cleanup frees."""
 
-    def __init__(self) -> None:
-        super().__init__('hoi_node')
+    def __init__(self, namespace: str | None = None) -> None:
+        """Declare the parameters.
+
+        Raises:
+            ValueError, rclpy.exceptions.ParameterException: as `parameters.declare`.
+        """
+        super().__init__('hoi_node', namespace=namespace)
         parameters.declare(self, self._parameter_overrides)
-        self._predictor: Predictor | None = None
-        self._reader: DetectionsReader | None = None
-        self._detector: Detector | None = None
+        self._guard = Guard(self)
+        self._pipeline: Pipeline | None = None
+        self._outputs: Outputs | None = None
         self._matcher: Matcher | None = None
-        self._worker: threading.Thread | None = None
+        self._worker: Worker | None = None
         self._inputs: list[Any] = []
-        self._outputs: dict[str, Any] = {}
-        self._published_counts: dict[str, int] = {}
-        self._warned: set[str] = set()
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self.create_service(SetVerbs, '~/set_verbs', self._on_set_verbs)
+        self.create_service(Trigger, '~/snapshot', self._on_snapshot)
 
     def autostart(self) -> bool:
         """Configure and activate where parameter `autostart` says so; False if that failed."""
@@ -122,76 +114,53 @@ class HoiNode(LifecycleNode):
         return result
 
     def _configure(self) -> None:
-        parameters.check(self)
-        self._predictor = load_predictor(
-            self._value('model'),
-            self._value('device'),
-            self._value('backbone.weights') or None,
-            precision=self._value('precision'),
-        )
-        vocabulary = self._predictor.vocabulary
-        if self._value('detections_type') == 'builtin':
-            self._detector = load_detector(
-                self._value('detector'),
-                vocabulary,
-                weights=self._value('detector.weights') or 'pretrained',
-                device=pick_device(self._value('device')),
-                score_threshold=self._value('detector.score_threshold') or None,
-                keep_unknown=False,
-            )
-            self._predictor.score_exponent = self._detector.score_exponent
-        else:
-            self._reader = DetectionsReader(self._value('detections_type'), vocabulary)
-        if self._value('score_exponent'):
-            self._predictor.score_exponent = self._value('score_exponent')
-        self._warm_up()
-        for topic, message_type, profile in (
-            ('triplets', HoiTripletArray, qos.result_output()),
-            ('stats', HoiFrameStats, qos.result_output()),
-            ('overlay', Image, qos.result_output()),
-            ('vocabulary', HoiVocabulary, qos.latched_output()),
-        ):
-            self._outputs[topic] = self.create_lifecycle_publisher(message_type, topic, profile)
-
-    def _warm_up(self) -> None:
-        """Run everything once: what is wrong with a model or a GPU shows here, in words."""
-        image, size = np.zeros((480, 640, 3), np.uint8), (480, 640)
-        if self._detector is not None:
-            self._detector.detect([image])
-        boxes = np.array([[10, 10, 200, 400], [100, 200, 300, 400]], np.float32)
-        people = np.full(2, self._predictor.vocabulary.person)
-        self._predictor.predict(image, Detections(boxes, np.ones(2), people, size))
+        parameters.check(self._value)
+        self._make_matcher()  # says now what would keep it from matching
+        self._pipeline = Pipeline.load(self._value, self._guard.warn_once)
+        self._outputs = Outputs(self, self._value, self._guard)
 
     def _start(self) -> None:
-        predictor = self._predictor
-        self._outputs['vocabulary'].publish(
-            vocabulary_message(
-                predictor.vocabulary, predictor.model_name, predictor.checkpoint_sha256
-            )
+        self._outputs.tell_vocabulary(self._pipeline.predictor)
+        self._matcher = self._make_matcher()
+        self._worker = Worker(
+            self._matcher,
+            self._pipeline,
+            self._outputs,
+            self._guard,
+            lambda: self.get_clock().now().nanoseconds,
         )
-        self._matcher = Matcher(
-            window=round(self._value('matching.window') * NANOSECONDS),
-            tolerance=round(self._value('matching.tolerance') * NANOSECONDS),
-        )
-        self._published_counts = dict.fromkeys(IMAGE_COUNTERS, 0)
-        self._worker = threading.Thread(target=self._work, name='hoi_worker', daemon=True)
-        self._worker.start()
+        image = qos.input_profile(self._value('qos.image'))
         if self._value('image_transport') == 'compressed':
             # as image_transport does it: the base topic is remapped, then the suffix added
             topic = self.resolve_topic_name('image') + '/compressed'
-            self._subscribe(CompressedImage, topic, self._on_image)
+            self._subscribe(CompressedImage, topic, image, self._on_image)
         else:
-            self._subscribe(Image, 'image', self._on_image)
-        if self._reader is not None:
-            self._subscribe(self._reader.message_type, 'detections', self._on_detections)
+            self._subscribe(Image, 'image', image, self._on_image)
+        reader = self._pipeline.reader
+        if reader is not None:
+            profile = qos.input_profile(self._value('qos.detections'))
+            self._subscribe(reader.message_type, 'detections', profile, self._on_detections)
+        if reader is not None and reader.label_info_type is not None:
+            self._subscribe(
+                reader.label_info_type, 'label_info', qos.latched_output(), reader.set_label_info
+            )
 
-    def _subscribe(self, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
+    def _make_matcher(self) -> Matcher:
+        return make_matcher(
+            self._value('matching.policy'),
+            window=round(self._value('matching.window') * NANOSECONDS),
+            tolerance=round(self._value('matching.tolerance') * NANOSECONDS),
+        )
+
+    def _subscribe(
+        self, message_type: type, topic: str, profile: QoSProfile, callback: Callable[[Any], None]
+    ) -> None:
         self._inputs.append(
             self.create_subscription(
                 message_type,
                 topic,
                 callback,
-                qos.sensor_input(),
+                profile,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
         )
@@ -199,149 +168,108 @@ class HoiNode(LifecycleNode):
     def _stop(self) -> None:
         while self._inputs:
             self.destroy_subscription(self._inputs.pop())
-        if self._matcher is not None:
-            self._matcher.close()
-        if self._worker is not None:
-            self._worker.join(WORKER_EXIT_SECONDS)
-            if self._worker.is_alive():
-                self.get_logger().error(
-                    f'the model has not answered for {WORKER_EXIT_SECONDS} s, leaving it behind'
-                )
-            self._worker = None
+        if self._worker is None:
+            return
+        if self._worker.stop():
+            self._outputs.end_events()
+        else:
+            self.get_logger().error(
+                f'the model has not answered for {EXIT_SECONDS} s, leaving it behind'
+            )
+        self._worker = None
 
     def _free(self) -> None:
-        while self._outputs:
-            self.destroy_lifecycle_publisher(self._outputs.popitem()[1])
-        self._predictor = self._matcher = self._reader = self._detector = None
+        if self._outputs is not None:
+            self._outputs.destroy()
+        self._pipeline = self._outputs = self._matcher = None
 
     # Callbacks: the executor's thread
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        stamp = _nanoseconds(message.header)
+        stamp = nanoseconds(message.header)
         if stamp == 0:
-            self.warn_once('images without a stamp (header.stamp is 0) cannot be matched')
+            self._guard.warn_once('images without a stamp (header.stamp is 0) cannot be matched')
         self._matcher.add_image(stamp, message)
-        if self._detector is not None and stamp > 0:
+        if self._pipeline.detector is not None and stamp > 0:
             self._matcher.add_detections(stamp, None)  # the worker finds them in the image
 
     def _on_detections(self, message: Any) -> None:
-        stamp = _nanoseconds(message.header)
+        stamp = nanoseconds(message.header)
         if stamp == 0:
-            self.warn_once('detections without a stamp (header.stamp is 0) cannot be matched')
+            self._guard.warn_once(
+                'detections without a stamp (header.stamp is 0) cannot be matched'
+            )
         self._matcher.add_detections(stamp, message)
 
-    # The worker's thread
-
-    def _work(self) -> None:
-        """Process pairs until the matcher is closed."""
-        matcher = self._matcher
-        while not matcher.closed:
-            pair = matcher.take(IDLE_SECONDS)
-            stats = HoiFrameStats()
-            if pair is not None:
-                stats.header = pair.image.header
-                matcher.finish(self._survives(lambda: self._process(pair, stats)))
-            self._survives(lambda: self._publish_stats(stats, matcher.counts()))
-
-    def _process(self, pair: Pair, stats: HoiFrameStats) -> None:
-        """From messages to the published triplets; the durations go into `stats`."""
-        predictor = self._predictor
-        started = time.monotonic_ns()
-        compressed = isinstance(pair.image, CompressedImage)
-        pixels = compressed_to_rgb(pair.image) if compressed else image_to_rgb(pair.image)
-        detections = self._detections(pair, pixels)
-        converted = time.monotonic_ns()
-        predictor.score_threshold = self._value('score_threshold')
-        predictor.max_interactions = self._value('max_triplets')
-        interactions = predictor.predict(pixels, detections)
-        predicted = time.monotonic_ns()
-        header = pair.image.header
-        self._outputs['triplets'].publish(
-            triplets_message(
-                header, detections, interactions, predictor.vocabulary, predictor.model_name
-            )
-        )
-        published = time.monotonic_ns()
-        stats.wait = (started - pair.matched) / 1e6
-        stats.convert = (converted - started) / 1e6
-        stats.backbone = 1e3 * predictor.backbone_seconds
-        stats.interaction = (predicted - converted) / 1e6 - stats.backbone
-        stats.publish = (published - predicted) / 1e6
-        stats.latency = (self.get_clock().now().nanoseconds - pair.stamp) / 1e6
-        if self._outputs['overlay'].get_subscription_count():
-            self._survives(
-                lambda: self._outputs['overlay'].publish(
-                    rgb_to_image(
-                        draw_interactions(pixels, detections, interactions, predictor.vocabulary),
-                        header,
-                    )
-                )
-            )
-
-    def _detections(self, pair: Pair, pixels: np.ndarray) -> Detections:
-        """What the message says, or what the node's own detector finds."""
-        if self._detector is not None:
-            (detections,) = self._detector.detect([pixels])
-            for name in self._detector.unknown:
-                self.warn_once(f'class {name!r} is outside the vocabulary, and left out')
-            return detections
-        width, height = self._value('detections.image_size')
-        detections, dropped = self._reader.read(
-            pair.detections, pixels.shape[:2], (height, width) if width else None
-        )
-        for cause, count in dropped.items():
-            self.warn_once(f'{cause}: {count} of {len(pair.detections.detections)} left out')
-        return detections
-
-    def _publish_stats(self, stats: HoiFrameStats, counts: Counts) -> None:
-        """Publish the counters if they changed, with the durations of one image or with none."""
-        values = {name: getattr(counts, name) for name in IMAGE_COUNTERS}
-        if values == self._published_counts:
-            return
-        self._published_counts = values
-        for name, value in values.items():
-            setattr(stats, name, value)
-        self._outputs['stats'].publish(stats)
-
-    # Both threads
-
-    def warn_once(self, sentence: str) -> None:
-        """Log a sentence, unless it was logged already but for its numbers."""
-        cause = re.sub(r'\d[\d.e+-]*', '#', sentence)
-        if cause not in self._warned and len(self._warned) < MAX_WARNINGS:
-            self._warned.add(cause)
-            self.get_logger().warning(f'{sentence} (warned once; see the counters in stats)')
-
-    def _survives(self, step: Callable[[], None]) -> bool:
-        """Whether `step` came through; what it raised is logged, and the node goes on."""
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        """Refuse values that contradict each other; turn to other verbs."""
+        changed = {parameter.name: parameter.value for parameter in changes}
         try:
-            step()
-            return True
-        except (ValueError, ImportError) as error:
-            self.warn_once(str(error))
-        except Exception:
-            if self.context.ok():  # else publishing failed because the process is ending
-                self.warn_once(traceback.format_exc())
-        return False
+            parameters.check(lambda name: changed.get(name, self._value(name)))
+            if 'verbs' in changed and self._pipeline is not None:
+                self._pipeline.set_verbs(changed['verbs'])
+                if self._worker is not None:
+                    self._outputs.tell_vocabulary(self._pipeline.predictor)
+        except (ValueError, ImportError, OSError) as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _on_set_verbs(
+        self, request: SetVerbs.Request, response: SetVerbs.Response
+    ) -> SetVerbs.Response:
+        """Set the parameter `verbs`."""
+        (result,) = self.set_parameters([Parameter('verbs', value=list(request.verbs) or [''])])
+        response.success, response.message = result.successful, result.reason
+        return response
+
+    def _on_snapshot(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """Write what a bug report needs of the last frame."""
+        frame = self._worker and self._worker.frame
+        if frame is None:
+            response.message = 'no image was processed since the node was activated'
+            return response
+        folder = snapshot_folder(self._value('snapshot.folder'))
+        try:
+            path = write_snapshot(folder, frame, self._facts())
+        except (ImportError, OSError) as error:
+            response.message = f'no snapshot: {error}'
+            return response
+        response.success, response.message = True, str(path)
+        return response
+
+    def _facts(self) -> dict[str, Any]:
+        """How the node was set, and what it counted."""
+        counts = self._matcher.counts()
+        return {
+            'node': self.get_fully_qualified_name(),
+            'checkpoint_sha256': self._pipeline.predictor.checkpoint_sha256,
+            'parameters': {name: self._value(name) for name in parameters.NAMES},
+            'counts': vars(counts),
+            'latency_ms': self._worker.latency,
+            'last_error': self._guard.last_error,
+        }
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
+    def warn_once(self, sentence: str) -> None:
+        """Log a sentence once."""
+        self._guard.warn_once(sentence)
 
-def _nanoseconds(header: Header) -> int:
-    return header.stamp.sec * NANOSECONDS + header.stamp.nanosec
 
-
-def _spin(node: HoiNode) -> None:
+def _spin(nodes: list[HoiNode]) -> None:
     """Serve callbacks until a signal; a message that rclpy cannot decode is not the end."""
     executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    for node in nodes:
+        executor.add_node(node)
     try:
-        while node.context.ok():
+        while nodes[0].context.ok():
             try:
                 executor.spin()
             except UnicodeDecodeError as error:
-                node.warn_once(f'a message holds text that is not UTF-8: {error}')
+                nodes[0].warn_once(f'a message holds text that is not UTF-8: {error}')
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
@@ -349,23 +277,28 @@ def _spin(node: HoiNode) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; 1 where it could not start."""
-    rclpy.init(args=args)
+    """Run a node in each namespace that is named, or one, until SIGINT or SIGTERM.
+
+    `hoi_node front rear` serves two cameras in one process; 1 is returned where one cannot start.
+    """
+    arguments = sys.argv if args is None else ['hoi_node', *args]
+    rclpy.init(args=arguments)
+    nodes: list[HoiNode] = []
     try:
-        node = HoiNode()
+        for namespace in remove_ros_args(arguments)[1:] or [None]:
+            nodes.append(HoiNode(namespace))
+        if not all(node.autostart() for node in nodes):
+            return 1
+        _spin(nodes)
     except (ValueError, ParameterException) as error:
         print(f'hoi_node: {error}', file=sys.stderr)
-        rclpy.try_shutdown()
         return 1
-    try:
-        if not node.autostart():
-            return 1
-        _spin(node)
     except KeyboardInterrupt:
         pass
     finally:
-        node.close()
-        node.destroy_node()
+        for node in nodes:
+            node.close()
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0
 

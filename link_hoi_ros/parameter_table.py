@@ -187,7 +187,7 @@ PARAMETERS = (
         'Largest number of human-object pairs that the model looks at, of the surest detections. '
         'LINK selects 15 humans and 15 objects at most, which are 435 pairs.',
         hot=True,
-        range=(1, 435),
+        range=(2, 435),
     ),
     Parameter(
         'event.start_score',

@@ -1,0 +1,58 @@
+"""A GPU that runs out of memory gets fewer pairs, and after a while more again."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+# What filled the memory may be another process that ends: how long until more is tried again.
+RETRY_SECONDS = 30.0
+# A person and a thing, or two people, cannot be taken apart.
+FEWEST = 2
+
+T = TypeVar('T')
+
+
+class PairLimit:
+    """How many pairs of an image fit into memory.
+
+    Attributes:
+        value: the reduced number; None while nothing is wrong.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin without a limit; `clock` gives steady seconds."""
+        self.value: int | None = None
+        self._clock = clock
+        self._changed = 0.0
+
+    def run(self, predict: Callable[[int], T], most: int) -> T:
+        """Predict with at most `most` pairs, or with half as many again and again until they fit.
+
+        Raises:
+            torch.cuda.OutOfMemoryError: two pairs do not fit.
+        """
+        self._relax(most)
+        while True:
+            pairs = most if self.value is None else min(self.value, most)
+            try:
+                return predict(pairs)
+            except torch.cuda.OutOfMemoryError:
+                self.value, self._changed = max(pairs // 2, FEWEST), self._clock()
+                if pairs <= FEWEST:
+                    raise
+            # outside the handler, whose traceback keeps the tensors alive
+            gc.collect()
+            torch.cuda.empty_cache()
+
+    def _relax(self, most: int) -> None:
+        """Twice as many are tried when it has gone well for a while."""
+        if self.value is None or self._clock() < self._changed + RETRY_SECONDS:
+            return
+        self.value, self._changed = 2 * self.value, self._clock()
+        if self.value >= most:
+            self.value = None
