@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -99,6 +100,15 @@ def test_compressed_data_that_is_no_picture_is_refused(data):
     pytest.importorskip('cv2')
     with pytest.raises(ValueError, match=f'{len(data)} bytes'):
         compressed_to_rgb(CompressedImage(format='jpeg', data=data))
+
+
+def test_a_picture_that_says_to_have_billions_of_pixels_is_refused():
+    pytest.importorskip('cv2')
+    size = (65535).to_bytes(4, 'big')
+    header = b'IHDR' + size + size + bytes([8, 2, 0, 0, 0])
+    data = b'\x89PNG\r\n\x1a\n' + bytes([0, 0, 0, 13]) + header + crc32(header).to_bytes(4, 'big')
+    with pytest.raises(ValueError, match='is not a picture'):
+        compressed_to_rgb(CompressedImage(format='png', data=data + bytes(1000)))
 
 
 def test_an_array_becomes_a_message_with_the_same_pixels_and_header():
