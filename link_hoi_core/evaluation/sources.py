@@ -62,7 +62,7 @@ class PredictionFiles:
         """
         self._paths, self._benchmark, self._remarks = paths, benchmark, remarks
         self._of = of or benchmark.name
-        self._map = _map_to(benchmark, load_vocabulary(self._of), remarks)
+        self._map = map_to(benchmark, load_vocabulary(self._of), remarks)
         self.facts = {
             'predictions': [path.name for path in paths],
             'classes_of': self._of,
@@ -130,7 +130,7 @@ class ModelOnBoxes:
 
     @cached_property
     def _map(self) -> ClassMap | None:
-        return _map_to(self.benchmark, self.predictor.vocabulary, self.remarks)
+        return map_to(self.benchmark, self.predictor.vocabulary, self.remarks)
 
     @cached_property
     def _given(self) -> list[Detections | None]:
@@ -172,7 +172,7 @@ def open_predictor(
     return load_predictor(model, device, backbone_weights, verb_filter=VerbFilter())
 
 
-def _map_to(benchmark: Benchmark, source: Vocabulary, remarks: Remarks) -> ClassMap | None:
+def map_to(benchmark: Benchmark, source: Vocabulary, remarks: Remarks) -> ClassMap | None:
     """From the classes of predictions to those of a benchmark; None where they are the same."""
     if source.id == benchmark.vocabulary.id:
         return None
