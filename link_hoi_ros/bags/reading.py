@@ -1,0 +1,186 @@
+"""A recorded bag: MCAP or sqlite3, compressed or not, one file or several; no ROS distro is needed.
+
+Messages are deserialised by rclpy, as in the running node.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from rclpy.serialization import deserialize_message
+
+from link_hoi_core.optional import require
+from link_hoi_ros.frame import NANOSECONDS
+
+INSTALL = "pip install 'rosbags>=0.10.11'"
+_CDR_HEADER = 4  # bytes before the message; the second one tells the byte order
+_STAMP = 8  # bytes
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A serialised message of a bag; `time` is when it was recorded, in nanoseconds."""
+
+    topic: str
+    time: int
+    data: bytes
+
+
+class Bag:
+    """A bag that is open for reading; a context manager.
+
+    Attributes:
+        path: its folder, or a single file.
+        types: of each topic, such as 'sensor_msgs/msg/Image'.
+        counts: of the messages of each topic.
+        start, end: recorded times of its first and last message, in nanoseconds.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open it.
+
+        Raises:
+            FileNotFoundError: there is no such bag.
+            ValueError: it cannot be read, or has no message; one sentence.
+            ImportError: rosbags is missing.
+        """
+        self.path = Path(path)
+        rosbag2 = require('rosbags.rosbag2', INSTALL, 'reading bags')
+        if not self.path.exists():
+            raise FileNotFoundError(f'{path}: no such bag')
+        if self.path.is_dir() and not (self.path / 'metadata.yaml').is_file():
+            raise ValueError(
+                f'{path}: no bag, for it has no metadata.yaml; if its recording was cut off, '
+                f'ros2 bag reindex {path} writes one'
+            )
+        with _one_sentence(self.path):
+            self._reader = rosbag2.Reader(self.path)
+            self._reader.open()
+        if not self._reader.message_count:
+            self.close()
+            raise ValueError(f'{path}: the bag has no message')
+        topics = self._reader.topics
+        self.types = {name: info.msgtype for name, info in topics.items()}
+        self.counts = {name: info.msgcount for name, info in topics.items()}
+        self.start, self.end = self._reader.start_time, self._reader.end_time - 1
+
+    def __enter__(self) -> Bag:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its files."""
+        self._reader.close()
+
+    def check_type(self, topic: str) -> type:
+        """The class of a topic's messages.
+
+        Raises:
+            ValueError: the bag has no such topic, or it was recorded with another definition of
+                the type than is installed here.
+            ImportError: the type's package is not installed.
+        """
+        if topic not in self.types:
+            raise ValueError(f'{self.path}: no topic {topic}; it has {", ".join(self.types)}')
+        message_type = message_class(self.types[topic])
+        installed = _installed_hash(self.types[topic])
+        for connection in self._reader.topics[topic].connections:
+            if installed and connection.digest not in ('', installed):
+                raise ValueError(
+                    f'{self.path}: {topic} was recorded with another definition of '
+                    f'{self.types[topic]} ({connection.digest}) than the one installed here'
+                )
+        return message_type
+
+    def messages(self, topics: Collection[str]) -> Iterator[Recorded]:
+        """The messages of topics in the order in which they were recorded.
+
+        Raises:
+            ValueError: the bag is broken.
+        """
+        wanted = [item for item in self._reader.connections if item.topic in topics]
+        if not wanted:
+            return
+        found = self._reader.messages(wanted)
+        while True:
+            with _one_sentence(self.path):
+                item = next(found, None)
+            if item is None:
+                return
+            connection, time, data = item
+            yield Recorded(connection.topic, time, data)
+
+
+def message_class(type_name: str) -> type:
+    """The class of 'sensor_msgs/msg/Image'.
+
+    Raises:
+        ImportError: its package is not installed.
+    """
+    package, _, name = type_name.split('/')
+    install = f'apt install ros-$ROS_DISTRO-{package.replace("_", "-")}'
+    return getattr(require(f'{package}.msg', install, f'a topic of {type_name}'), name)
+
+
+def deserialised(recorded: Recorded, message_type: type) -> Any:
+    """The message.
+
+    Raises:
+        ValueError: its bytes are not of this type.
+    """
+    try:
+        return deserialize_message(recorded.data, message_type)
+    except (RuntimeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f'{recorded.topic}: the message recorded at {recorded.time} ns is broken: {error}'
+        ) from error
+
+
+def stamp_of(recorded: Recorded) -> int:
+    """The stamp in nanoseconds of a message that begins with a header.
+
+    Raises:
+        ValueError: it is too short to have one.
+    """
+    data = recorded.data
+    if len(data) < _CDR_HEADER + _STAMP:
+        raise ValueError(
+            f'{recorded.topic}: the message recorded at {recorded.time} ns is broken: '
+            f'{len(data)} bytes'
+        )
+    seconds, nanoseconds = struct.unpack_from('<iI' if data[1] & 1 else '>iI', data, _CDR_HEADER)
+    return seconds * NANOSECONDS + nanoseconds
+
+
+def _installed_hash(type_name: str) -> str | None:
+    """RIHS01 of a type as it is installed; None before ROS 2 Iron, which has no such hashes."""
+    package, kind, name = type_name.split('/')
+    try:
+        file = Path(get_package_share_directory(package)) / kind / f'{name}.json'
+        hashes = json.loads(file.read_text())['type_hashes']
+    except (PackageNotFoundError, FileNotFoundError):
+        return None
+    return next(item['hash_string'] for item in hashes if item['type_name'] == type_name)
+
+
+@contextmanager
+def _one_sentence(path: Path) -> Iterator[None]:
+    """Turn whatever a broken bag makes rosbags raise into one sentence.
+
+    It is not bounded which errors those are: besides its own, those of YAML, SQLite, zstd, LZ4
+    and struct, and IndexError, KeyError or AssertionError where a file lies about itself.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = str(error).strip().split('\n')[0] or type(error).__name__
+        raise ValueError(f'{path}: not a bag that can be read, or truncated ({cause})') from error

@@ -1,0 +1,95 @@
+"""The images of a bag with the detections that belong to them, whenever they were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from link_hoi_core.evaluation.remarks import Remarks
+from link_hoi_ros.bags.cameras import Camera
+from link_hoi_ros.bags.reading import Bag, Recorded, deserialised, stamp_of
+
+
+@dataclass(frozen=True)
+class Shot:
+    """An image message, and the detections message that belongs to it, if there is one.
+
+    Attributes:
+        key: the frame's name in files.
+        time: when the image was recorded, in nanoseconds.
+    """
+
+    key: str
+    time: int
+    image: Any
+    detections: Any | None
+
+
+def shots(
+    bag: Bag, camera: Camera, tolerance: int, remarks: Remarks, every: int = 1
+) -> Iterator[Shot]:
+    """Every image of a camera in the order of the bag, each stamp once.
+
+    What belongs together depends on the stamps alone (`pair_stamps`) and not on when the messages
+    were recorded: nothing is late here, and the same bag gives the same result each time. Hence
+    the node's matcher, which lives by arrival, is not used.
+
+    Args:
+        tolerance: of stamps, in nanoseconds.
+        remarks: are told what was left out.
+        every: only the first image of so many.
+
+    Raises:
+        ValueError: the bag is broken, or holds other definitions of its types.
+        ImportError: a type's package is not installed.
+    """
+    image_type = bag.check_type(camera.image)
+    detections: dict[int, Recorded] = {}
+    if camera.detections is not None:
+        detections_type = bag.check_type(camera.detections)
+        for recorded in bag.messages([camera.detections]):
+            detections.setdefault(stamp_of(recorded), recorded)
+    images = {stamp_of(recorded) for recorded in bag.messages([camera.image])}
+    partners = pair_stamps(sorted(images), sorted(detections), tolerance)
+    seen: set[int] = set()
+    for recorded in bag.messages([camera.image]):
+        stamp = stamp_of(recorded)
+        if stamp <= 0 or stamp in seen:
+            cause = 'whose stamp came before' if stamp in seen else 'without a stamp'
+            remarks.note(f'images of {camera.image} {cause}, left out', f'{recorded.time} ns')
+            continue
+        seen.add(stamp)
+        if (len(seen) - 1) % every:
+            continue
+        found = detections.get(partners.get(stamp, 0))
+        yield Shot(
+            camera.key(stamp),
+            recorded.time,
+            deserialised(recorded, image_type),
+            found and deserialised(found, detections_type),
+        )
+
+
+def pair_stamps(images: Sequence[int], detections: Sequence[int], tolerance: int) -> dict[int, int]:
+    """The detections' stamp for each image's that has one; nanoseconds, both rising.
+
+    Equal stamps belong together; of the others the closest first, within the tolerance, each once.
+    """
+    pairs = {stamp: stamp for stamp in set(images).intersection(detections)}
+    rest = [stamp for stamp in detections if stamp not in pairs]
+    gaps = []
+    first = 0
+    for stamp in images:
+        while first < len(rest) and rest[first] < stamp - tolerance:
+            first += 1
+        for other in rest[first:] if stamp not in pairs else ():
+            if other > stamp + tolerance:
+                break
+            gaps.append((abs(stamp - other), stamp, other))
+    taken = set()
+    for _, stamp, other in sorted(gaps):
+        if stamp not in pairs and other not in taken:
+            pairs[stamp] = other
+            taken.add(other)
+    return pairs
