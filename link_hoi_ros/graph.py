@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.duration import Infinite
+from rclpy.qos import LivelinessPolicy, QoSCompatibility, QoSProfile, qos_check_compatible
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -49,7 +51,7 @@ def publishers_of(node: Node, subscription: Subscription) -> Peers:
     return _peers(
         subscription,
         node.get_publishers_info_by_topic(subscription.topic_name),
-        lambda theirs: qos_check_compatible(theirs, subscription.qos_profile),
+        lambda theirs: qos_check_compatible(theirs, _announced(subscription.qos_profile)),
     )
 
 
@@ -62,7 +64,7 @@ def subscribers_of(node: Node, publisher: Publisher) -> Peers:
     return _peers(
         publisher,
         node.get_subscriptions_info_by_topic(publisher.topic_name),
-        lambda theirs: qos_check_compatible(publisher.qos_profile, theirs),
+        lambda theirs: qos_check_compatible(_announced(publisher.qos_profile), theirs),
     )
 
 
@@ -74,7 +76,7 @@ def _peers(
     our_type = _type_name(ours.msg_type)
     matched, other_qos, other_type = [], [], []
     for info in infos:
-        name = f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+        name = _node_name(info)
         compatibility, reason = check(info.qos_profile)
         if info.topic_type != our_type:
             other_type.append(f'{name} ({info.topic_type}, not {our_type})')
@@ -83,6 +85,23 @@ def _peers(
         else:
             matched.append(name)
     return Peers(ours.topic_name, tuple(matched), tuple(other_qos), tuple(other_type))
+
+
+def _announced(profile: QoSProfile) -> QoSProfile:
+    """A profile as others see it: what rclpy leaves unset is infinite and automatic for them."""
+    seen = copy(profile)
+    if seen.liveliness == LivelinessPolicy.SYSTEM_DEFAULT:
+        seen.liveliness = LivelinessPolicy.AUTOMATIC
+    for policy in ('deadline', 'liveliness_lease_duration'):
+        if not getattr(seen, policy).nanoseconds:
+            setattr(seen, policy, Infinite)
+    return seen
+
+
+def _node_name(info: TopicEndpointInfo) -> str:
+    if info.node_name.startswith('_'):  # not discovered yet, or no ROS node at all
+        return 'an unnamed node'
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'
 
 
 def _type_name(message_type: type) -> str:
