@@ -140,7 +140,8 @@ class DetectionsReader:
         scores = np.array([row.score for row in rows], np.float64)
         boxes = np.array([row.box for row in rows], np.float64).reshape(-1, 4)
         height, width = detections_size or _declared_size(message) or image_size
-        boxes *= np.array([image_size[1] / width, image_size[0] / height] * 2)
+        with np.errstate(over='ignore'):  # it is not finite then
+            boxes *= np.array([image_size[1] / width, image_size[0] / height] * 2)
 
         kept = labels >= 0
         dropped.update(self._unknown(rows[i].name) for i in np.flatnonzero(~kept))

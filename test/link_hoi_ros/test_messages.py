@@ -198,6 +198,20 @@ def test_vision_msgs_gives_the_best_hypothesis_and_corners(monkeypatch):
     assert dropped == {'a detection has no class': 1, 'a box is inverted or has no area': 1}
 
 
+@pytest.mark.filterwarnings('error::RuntimeWarning')
+@pytest.mark.parametrize('width', [1e308, float('inf'), float('nan')])
+def test_numbers_beyond_all_measure_are_left_out_in_silence(monkeypatch, width):
+    boundless = vision_detection(('dog', 0.8), size=(width, 200.0))
+    module = SimpleNamespace(Detection2DArray=SimpleNamespace)
+    monkeypatch.setattr(messages, 'require', lambda *_: module)
+    reader = DetectionsReader('vision_msgs', HICO)
+    detections, dropped = reader.read(
+        SimpleNamespace(detections=[boundless]), SIZE, detections_size=(2, 2)
+    )
+    assert len(detections) == 0
+    assert dropped == {'a box is not finite': 1}
+
+
 def test_yolo_msgs_gives_the_class_by_name_or_else_by_number(monkeypatch):
     detections, _ = read_shaped(
         monkeypatch,
