@@ -243,3 +243,21 @@ def make_bench(ros: Ros) -> Callable[..., Bench]:
     """A node of the test's own, with parameters."""
     pytest.importorskip('link_hoi_msgs.msg', reason='needs ROS 2 and link_hoi_msgs')
     return lambda **parameters: Bench(ros, **parameters)
+
+
+@pytest.fixture
+def make_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Nodes in namespace /robot that are participants of their own, as processes would be."""
+    rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    domain = random.SystemRandom().randint(1, 100)
+    contexts = []
+
+    def make(name: str) -> Any:
+        contexts.append(rclpy.Context())
+        rclpy.init(context=contexts[-1], domain_id=domain)
+        return rclpy.create_node(name, namespace='/robot', context=contexts[-1])
+
+    yield make
+    for context in contexts:
+        context.shutdown()

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 
-import rclpy
-from rclpy.context import Context
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -23,24 +19,6 @@ from link_hoi_ros.graph import Peers, publishers_of, subscribers_of
 
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-
-
-@pytest.fixture
-def make_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Node]]:
-    """Nodes that are participants of their own, as in processes of their own."""
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    domain = random.SystemRandom().randint(1, 100)
-    contexts = []
-
-    def make(name: str) -> Node:
-        context = Context()
-        rclpy.init(context=context, domain_id=domain)
-        contexts.append(context)
-        return Node(name, namespace='/robot', context=context)
-
-    yield make
-    for context in contexts:
-        context.shutdown()
 
 
 def wait_for(look: Callable[[], Peers], number: int) -> Peers:
