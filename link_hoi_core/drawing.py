@@ -1,4 +1,7 @@
-"""Overlays: people and things as boxes, interactions as lines with the verbs and their scores."""
+"""Overlays: people and things as boxes, interactions as lines with the verbs and their scores.
+
+What is shown is chosen here also for those who draw with other means.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,27 @@ PANEL = (18, 20, 26)
 PANEL_OPACITY = 0.72
 TOP = 10  # more interactions than this are not readable
 
+Colour = tuple[int, int, int]
 Point = tuple[int, int]
 Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 in whole pixels
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A person or thing that is shown: its `box` (4,) xyxy, its name, and its role's colour."""
+
+    box: np.ndarray
+    name: str
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class Link:
+    """A pair that is shown: both boxes (4,), and 'ride 0.83' and so on, the best verb first."""
+
+    human: np.ndarray
+    object: np.ndarray
+    verbs: list[str]
 
 
 def draw_interactions(
@@ -55,33 +77,52 @@ def draw_interactions(
             f'expected (H, W, 3) and uint8'
         )
     canvas = _Canvas(np.array(image_rgb, order='C'))
-    shown = interactions.take(slice(top))
-    pairs = _group_by_pair(shown, vocabulary)
-    humans = set(shown.human.tolist())
-    objects = set(shown.object.tolist()) - humans
-    roles = {**{i: OBJECT for i in objects}, **{i: HUMAN for i in humans}}
-    for i, colour in roles.items():
-        canvas.rectangle(detections.boxes[i], colour)
-    for human, object_ in pairs:
-        canvas.connect(detections.boxes[human], detections.boxes[object_])
-    for i, colour in roles.items():
-        canvas.name(detections.boxes[i], _caption(detections, i, vocabulary), colour)
-    for (human, object_), verbs in pairs.items():
-        canvas.label(detections.boxes[human], detections.boxes[object_], verbs)
+    participants, links = choose_shown(detections, interactions, vocabulary, top)
+    for participant in participants:
+        canvas.rectangle(participant.box, participant.colour)
+    for link in links:
+        canvas.connect(link.human, link.object)
+    for participant in participants:
+        canvas.name(participant.box, participant.name, participant.colour)
+    for link in links:
+        canvas.label(link.human, link.object, link.verbs)
     return canvas.image
 
 
-def _group_by_pair(
-    interactions: Interactions, vocabulary: Vocabulary
-) -> dict[tuple[int, int], list[str]]:
-    """'ride 0.83' and so on for each (human, object), the best pair and the best verb first."""
+def choose_shown(
+    detections: Detections, interactions: Interactions, vocabulary: Vocabulary, top: int = TOP
+) -> tuple[list[Participant], list[Link]]:
+    """Who takes part in the `top` best interactions, and the pairs, the best first.
+
+    Args:
+        as `draw_interactions`.
+
+    Returns:
+        the objects and then the humans, who have the colour of a human also where someone acts
+        upon them; and one link a pair, with all its verbs.
+    """
+    shown = interactions.take(slice(top))
+    humans = set(shown.human.tolist())
+    objects = set(shown.object.tolist()) - humans
+    participants = [
+        Participant(detections.boxes[i], _caption(detections, i, vocabulary), colour)
+        for rows, colour in ((objects, OBJECT), (humans, HUMAN))
+        for i in rows
+    ]
     pairs: dict[tuple[int, int], list[str]] = {}
-    for human, object_, verb, score in zip(
-        interactions.human, interactions.object, interactions.verb, interactions.score
-    ):
+    for human, object_, verb, score in zip(shown.human, shown.object, shown.verb, shown.score):
         text = f'{_readable(vocabulary.verbs[verb])} {score:.2f}'
         pairs.setdefault((int(human), int(object_)), []).append(text)
-    return pairs
+    links = [
+        Link(detections.boxes[human], detections.boxes[object_], verbs)
+        for (human, object_), verbs in pairs.items()
+    ]
+    return participants, links
+
+
+def line_scale(image_size: tuple[int, int]) -> float:
+    """How much larger lines and texts are than on an image of 540 pixels: (height, width)."""
+    return float(np.clip(min(image_size) / 540, 0.7, 4.0))
 
 
 def _caption(detections: Detections, i: int, vocabulary: Vocabulary) -> str:
@@ -104,13 +145,12 @@ class _Canvas:
 
     def __post_init__(self) -> None:
         self.cv2: ModuleType = require('cv2', 'pip install opencv-python-headless', 'drawing')
-        height, width = self.image.shape[:2]
-        self.scale = float(np.clip(min(height, width) / 540, 0.7, 4.0))
+        self.scale = line_scale(self.image.shape[:2])
         self.stroke = max(1, round(2 * self.scale))
         self.padding = max(2, round(4 * self.scale))
         self.font = (self.cv2.FONT_HERSHEY_SIMPLEX, 0.58 * self.scale, max(1, round(self.scale)))
 
-    def rectangle(self, box: np.ndarray, colour: tuple[int, int, int]) -> None:
+    def rectangle(self, box: np.ndarray, colour: Colour) -> None:
         """The outline of a box; x2 and y2 are exclusive."""
         x1, y1, x2, y2 = self._pixels(box)
         self.cv2.rectangle(self.image, (x1, y1), (x2, y2), colour, self.stroke)
@@ -125,7 +165,7 @@ class _Canvas:
             self.cv2.circle(self.image, centre, 2 * self.stroke, PANEL, -1, smooth)
             self.cv2.circle(self.image, centre, 2 * self.stroke - 1, colour, -1, smooth)
 
-    def name(self, box: np.ndarray, text: str, colour: tuple[int, int, int]) -> None:
+    def name(self, box: np.ndarray, text: str, colour: Colour) -> None:
         """The name of a person or thing, at a corner of its box."""
         width, height = self._panel_size([text])
         x1, y1, x2, y2 = self._pixels(box)
@@ -150,7 +190,7 @@ class _Canvas:
         self,
         rows: Sequence[str],
         places: Sequence[Point],
-        colour: tuple[int, int, int] | None = None,
+        colour: Colour | None = None,
     ) -> None:
         """Rows of text in a dark panel at the place where it hides least of the other labels."""
         height, width = self.image.shape[:2]
@@ -170,7 +210,7 @@ class _Canvas:
             baseline = (x1 + self.padding, y1 + self.padding + ascent + i * row_height)
             self._write(text, baseline, colour or TEXT)
 
-    def _write(self, text: str, baseline: Point, colour: tuple[int, int, int]) -> None:
+    def _write(self, text: str, baseline: Point, colour: Colour) -> None:
         font, size, weight = self.font
         self.cv2.putText(self.image, text, baseline, font, size, colour, weight, self.cv2.LINE_AA)
 
