@@ -63,7 +63,7 @@ class Identities:
         Returns:
             the id by row; no two rows have the same.
         """
-        tracks = detections.track_ids or ('',) * len(detections)
+        tracks = _tracks(detections)
         found = self._by_track(detections, rows, tracks)
         found |= self._by_overlap(
             detections, [row for row in rows if row not in found], tracks, overlap
@@ -128,3 +128,13 @@ class Identities:
         called = {thing.id for thing in self._things} | {''}
         numbered = (f'{name}#{number}' for number in self._numbers)
         return next(new for new in itertools.chain([track_id], numbered) if new not in called)
+
+
+def _tracks(detections: Detections) -> list[str]:
+    """Track id of each detection; of those that share one within a class only the first has it."""
+    given = set()
+    tracks = []
+    for key in zip(detections.labels.tolist(), detections.track_ids or [''] * len(detections)):
+        tracks.append('' if key in given else key[1])
+        given.add(key)
+    return tracks
