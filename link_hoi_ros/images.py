@@ -60,8 +60,10 @@ def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
     """
     cv2 = require('cv2', 'pip install opencv-python-headless', 'reading compressed images')
     data = np.frombuffer(message.data, np.uint8)
+    # not turned as EXIF says: image_transport and with it the detector leave it as it is stored
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        pixels = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:  # it says to have more pixels than OpenCV lets through
         pixels = None
     if pixels is None:

@@ -95,6 +95,17 @@ def test_compressed_images_come_out_as_rgb(suffix):
     np.testing.assert_allclose(pixels, red, atol=4)
 
 
+def test_a_jpeg_of_a_turned_camera_is_not_turned():
+    """Else its boxes, found in the stored pixels, would lie elsewhere."""
+    cv2 = pytest.importorskip('cv2')
+    jpeg = cv2.imencode('.jpg', np.zeros((8, 16, 3), np.uint8))[1].tobytes()
+    orientation = bytes.fromhex('0112 0003 00000001 0006 0000')
+    exif = b'Exif\0\0MM\0*\0\0\0\x08\0\x01' + orientation + bytes(4)
+    data = jpeg[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + jpeg[2:]
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (16, 8, 3)
+    assert compressed_to_rgb(CompressedImage(format='jpeg', data=data)).shape == (8, 16, 3)
+
+
 @pytest.mark.parametrize('data', [b'', b'not a picture'])
 def test_compressed_data_that_is_no_picture_is_refused(data):
     pytest.importorskip('cv2')
