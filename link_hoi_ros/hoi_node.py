@@ -7,8 +7,10 @@ publishes. Every image is counted in the topic `stats`, whatever became of it.
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import rclpy
@@ -19,15 +21,19 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from link_hoi_msgs.srv import SetVerbs
 from link_hoi_ros import parameters, qos
+from link_hoi_ros.diagnostics_publisher import DiagnosticsPublisher
 from link_hoi_ros.frame import NANOSECONDS, nanoseconds
+from link_hoi_ros.graph import publishers_of, subscribers_of
 from link_hoi_ros.guard import Guard
 from link_hoi_ros.matching import Matcher, make_matcher
+from link_hoi_ros.observation import Observation
 from link_hoi_ros.outputs import Outputs
 from link_hoi_ros.pipeline import Pipeline
 from link_hoi_ros.snapshot import snapshot_folder, write_snapshot
@@ -50,10 +56,12 @@ class HoiNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._matcher: Matcher | None = None
         self._worker: Worker | None = None
-        self._inputs: list[Any] = []
+        self._inputs: dict[str, Subscription] = {}
+        self._failure = ''
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetVerbs, '~/set_verbs', self._on_set_verbs)
         self.create_service(Trigger, '~/snapshot', self._on_snapshot)
+        self._diagnostics = DiagnosticsPublisher(self, self._observe)
 
     def autostart(self) -> bool:
         """Configure and activate where parameter `autostart` says so; False if that failed."""
@@ -102,11 +110,14 @@ class HoiNode(LifecycleNode):
         """Run `step`; rclpy would swallow its exception, so it is logged here."""
         try:
             step()
+            self._failure = ''
             return TransitionCallbackReturn.SUCCESS
         except (ValueError, ImportError, OSError) as error:
-            self.get_logger().error(f'{transition} failed: {error}')
+            self._failure = f'{transition} failed: {error}'
+            self.get_logger().error(self._failure)
             result = TransitionCallbackReturn.FAILURE
-        except Exception:
+        except Exception as error:
+            self._failure = f'{transition} failed: {type(error).__name__}: {error}'
             self.get_logger().error(f'{transition} failed: {traceback.format_exc()}')
             result = TransitionCallbackReturn.ERROR
         if undo is not None:
@@ -129,21 +140,21 @@ class HoiNode(LifecycleNode):
             self._guard,
             lambda: self.get_clock().now().nanoseconds,
         )
-        image = qos.input_profile(self._value('qos.image'))
+        profile = qos.input_profile(self._value('qos.image'))
         if self._value('image_transport') == 'compressed':
             # as image_transport does it: the base topic is remapped, then the suffix added
             topic = self.resolve_topic_name('image') + '/compressed'
-            self._subscribe(CompressedImage, topic, image, self._on_image)
+            self._subscribe('image', CompressedImage, profile, self._on_image, topic)
         else:
-            self._subscribe(Image, 'image', image, self._on_image)
+            self._subscribe('image', Image, profile, self._on_image)
         reader = self._pipeline.reader
         if reader is not None:
             profile = qos.input_profile(self._value('qos.detections'))
-            self._subscribe(reader.message_type, 'detections', profile, self._on_detections)
-        if reader is not None and reader.label_info_type is not None:
-            self._subscribe(
-                reader.label_info_type, 'label_info', qos.latched_output(), reader.set_label_info
-            )
+            self._subscribe('detections', reader.message_type, profile, self._on_detections)
+            if reader.label_info_type is not None:
+                self._subscribe(
+                    'label_info', reader.label_info_type, qos.latched(), reader.set_label_info
+                )
 
     def _make_matcher(self) -> Matcher:
         return make_matcher(
@@ -153,21 +164,24 @@ class HoiNode(LifecycleNode):
         )
 
     def _subscribe(
-        self, message_type: type, topic: str, profile: QoSProfile, callback: Callable[[Any], None]
+        self,
+        name: str,
+        message_type: type,
+        profile: QoSProfile,
+        callback: Callable[[Any], None],
+        topic: str | None = None,
     ) -> None:
-        self._inputs.append(
-            self.create_subscription(
-                message_type,
-                topic,
-                callback,
-                profile,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
+        self._inputs[name] = self.create_subscription(
+            message_type,
+            topic or name,
+            callback,
+            profile,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
     def _stop(self) -> None:
         while self._inputs:
-            self.destroy_subscription(self._inputs.pop())
+            self.destroy_subscription(self._inputs.popitem()[1])
         if self._worker is None:
             return
         if self._worker.stop():
@@ -251,8 +265,45 @@ class HoiNode(LifecycleNode):
             'last_error': self._guard.last_error,
         }
 
+    # The diagnostics' thread
+
+    def _observe(self) -> Observation:
+        """What there is to see of this node now."""
+        now, (_, lifecycle) = time.monotonic_ns(), self._state_machine.current_state
+        pipeline, outputs, matcher = self._pipeline, self._outputs, self._matcher
+        worker, inputs = self._worker, dict(self._inputs)
+        about = {name: str(self._value(name)) for name in ('model', 'device', 'detections_type')}
+        seen = Observation(now, lifecycle, self._failure, about=about)
+        if None in (pipeline, outputs, matcher, worker) or 'image' not in inputs:
+            return seen
+        detections = inputs.get('detections')
+        return replace(
+            seen,
+            images=publishers_of(self, inputs['image']),
+            detections=detections and publishers_of(self, detections),
+            outputs=tuple(subscribers_of(self, each) for each in outputs.publishers()),
+            counts=matcher.counts(),
+            last_image=matcher.last_image,
+            last_detections=matcher.last_detections,
+            nearest_miss=matcher.nearest_miss,
+            window=matcher.window,
+            tolerance=matcher.tolerance,
+            pair_limit=pipeline.pair_limit,
+            last_error=self._guard.last_error,
+            latency=worker.latency,
+            stages=pipeline.stages,
+        )
+
+    # All threads
+
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
+
+    def destroy_node(self) -> None:
+        """Stop, free and end."""
+        self.close()
+        self._diagnostics.close()
+        super().destroy_node()
 
     def warn_once(self, sentence: str) -> None:
         """Log a sentence once."""
@@ -297,7 +348,6 @@ def main(args: list[str] | None = None) -> int:
         pass
     finally:
         for node in nodes:
-            node.close()
             node.destroy_node()
         rclpy.try_shutdown()
     return 0

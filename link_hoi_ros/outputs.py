@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import ImageMarker
 
@@ -18,6 +20,8 @@ from link_hoi_core.drawing import draw_interactions
 from link_hoi_core.models import Predictor
 from link_hoi_msgs.msg import HoiEvent, HoiFrameStats, HoiTripletArray, HoiVocabulary
 from link_hoi_ros import qos
+from link_hoi_ros.annotations import image_annotations, image_markers
+from link_hoi_ros.events import Event, EventRules, EventTracker, event_message
 from link_hoi_ros.frame import Frame
 from link_hoi_ros.guard import Guard
 from link_hoi_ros.images import rgb_to_image
@@ -38,6 +42,7 @@ class Outputs:
             ValueError: the parameters of events contradict each other.
         """
         self._node, self._value, self._guard = node, value, guard
+        self._events = EventTracker(event_rules(value))
         self._followed: Frame | None = None
         types = {
             'triplets': HoiTripletArray,
@@ -55,13 +60,17 @@ class Outputs:
             for topic, message_type in types.items()
         }
         self._publishers['vocabulary'] = node.create_lifecycle_publisher(
-            HoiVocabulary, 'vocabulary', qos.latched_output()
+            HoiVocabulary, 'vocabulary', qos.latched()
         )
 
     def destroy(self) -> None:
         """Take the publishers back."""
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.popitem()[1])
+
+    def publishers(self) -> list[Publisher]:
+        """All of them."""
+        return list(self._publishers.values())
 
     def tell_vocabulary(self, predictor: Predictor) -> None:
         """Publish what the model can say from now on."""
@@ -87,6 +96,8 @@ class Outputs:
             self.end_events()
         for topic, make in (
             ('overlay', _overlay),
+            ('annotations', image_annotations),
+            ('markers', image_markers),
         ):
             if self._value(f'publish.{topic}') and self._has_subscribers(topic):
                 self._guard.survives(lambda: self._publishers[topic].publish(make(frame)))
@@ -97,14 +108,37 @@ class Outputs:
 
     def end_events(self) -> None:
         """Tell the end of what goes on, as it is followed no longer."""
-        self._followed = None
+        if self._followed is not None:
+            self._tell(self._events.end_all(self._followed.stamp), self._followed)
+            self._followed = None
 
     def _follow(self, frame: Frame) -> None:
+        """Publish the starts and ends of interactions."""
+        if self._followed is not None and self._followed.vocabulary is not frame.vocabulary:
+            self.end_events()  # other verbs are looked for
+        self._events.rules = event_rules(self._value)
         self._followed = frame
+        changes = self._events.update(
+            frame.stamp, frame.detections, frame.candidates, frame.vocabulary
+        )
+        self._tell(changes, frame)
+
+    def _tell(self, changes: list[Event], frame: Frame) -> None:
+        for change in changes:
+            self._publishers['events'].publish(event_message(change, frame.header))
 
     def _has_subscribers(self, topic: str) -> bool:
         publisher = self._publishers.get(topic)
         return publisher is not None and publisher.get_subscription_count() > 0
+
+
+def event_rules(value: Callable[[str], Any]) -> EventRules:
+    """The parameters `event.*`.
+
+    Raises:
+        ValueError: they contradict each other.
+    """
+    return EventRules(**{field.name: value(f'event.{field.name}') for field in fields(EventRules)})
 
 
 def _overlay(frame: Frame) -> Image:

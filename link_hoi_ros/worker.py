@@ -24,7 +24,7 @@ class Worker:
 
     Attributes:
         frame: the last one that was published, None before.
-        latency: milliseconds from its stamp until its triplets were published.
+        latency: milliseconds from its stamp until its triplets were published; None before.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Worker:
     ) -> None:
         """Start at once; `now` gives ROS time in nanoseconds."""
         self.frame: Frame | None = None
-        self.latency = 0.0
+        self.latency: float | None = None
         self._matcher, self._pipeline, self._outputs = matcher, pipeline, outputs
         self._guard, self._now = guard, now
         self._told = dict.fromkeys(IMAGE_COUNTERS, 0)
