@@ -54,7 +54,7 @@ class ApproximateMatcher(Matcher):
         self._synchronizer = self._filters.ApproximateTimeSynchronizer(
             self._inputs,
             queue_size=CAPACITY + 1,  # more than ever wait, so that it lets nothing go by itself
-            slop=(self._tolerance + 1.5) / NANOSECONDS,  # less than that, cut to whole nanoseconds
+            slop=(self.tolerance + 1.5) / NANOSECONDS,  # less than that, cut to whole nanoseconds
         )
         self._synchronizer.registerCallback(self._on_pair)
 

@@ -111,6 +111,7 @@ class Matcher:
         clock: steady time in nanoseconds.
 
     Attributes:
+        window, tolerance: as they were given.
         last_image: when the last image message arrived, on that clock; None before the first.
         last_detections: the same for detections messages.
     """
@@ -123,8 +124,8 @@ class Matcher:
                 f'matching window is {window} ns and tolerance {tolerance} ns, '
                 'expected window > 0 and tolerance >= 0'
             )
-        self._window = window
-        self._tolerance = tolerance
+        self.window = window
+        self.tolerance = tolerance
         self._clock = clock
         self.last_image: int | None = None
         self.last_detections: int | None = None
@@ -244,11 +245,11 @@ class Matcher:
 
     def _detections_for(self, image: int) -> int | None:
         """Stamp of the waiting detections that belong to the image of this stamp, just stored."""
-        return _nearest(self._detections, image, self._tolerance)
+        return _nearest(self._detections, image, self.tolerance)
 
     def _image_for(self, detections: int) -> int | None:
         """Stamp of the waiting image to which the detections of this stamp, just stored, belong."""
-        return _nearest(self._images, detections, self._tolerance)
+        return _nearest(self._images, detections, self.tolerance)
 
     def _pair(self, image_stamp: int, detections_stamp: int) -> None:
         """Make the newest pair; nothing older than it is of use any more."""
@@ -268,7 +269,7 @@ class Matcher:
         self._changed.notify()
 
     def _expire(self) -> None:
-        oldest = self._clock() - self._window
+        oldest = self._clock() - self.window
         self._count(
             dropped_unmatched=_discard(self._images, lambda _, arrival: arrival < oldest),
             detections_unmatched=_discard(self._detections, lambda _, arrival: arrival < oldest),

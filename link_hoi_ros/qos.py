@@ -12,20 +12,15 @@ def input_profile(name: str) -> QoSProfile:
     """What a subscription to images or detections asks for.
 
     Args:
-        name: 'sensor_data' (best effort, which any publisher offers) or 'reliable' (nothing is
-            lost between, but a best-effort publisher is not heard). Ten frames outlast a hiccup of
-            a third of a second.
+        name: 'sensor_data' is best effort, which any publisher offers; for 'reliable' nothing is
+            lost on the way, but a best-effort publisher is not heard.
     """
     reliability = {
         'sensor_data': ReliabilityPolicy.BEST_EFFORT,
         'reliable': ReliabilityPolicy.RELIABLE,
     }[name]
+    # ten frames outlast a hiccup of a third of a second
     return QoSProfile(depth=10, reliability=reliability)
-
-
-def sensor_input() -> QoSProfile:
-    """As `input_profile`."""
-    return input_profile('sensor_data')
 
 
 def result_output() -> QoSProfile:
@@ -33,7 +28,7 @@ def result_output() -> QoSProfile:
     return QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
-def latched_output() -> QoSProfile:
+def latched() -> QoSProfile:
     """Reliable and transient local: a late subscriber gets the last message too."""
     return QoSProfile(
         depth=1,
