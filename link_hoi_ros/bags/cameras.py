@@ -40,6 +40,15 @@ class Camera:
         found = {'image': self.image, 'detections': self.detections}
         return {role: topic for role, topic in found.items() if topic is not None}
 
+    @property
+    def namespace(self) -> str:
+        """Of the node that looks through it."""
+        return f'/hoi/{self.name}'.rstrip('/')
+
+    def output(self, topic: str) -> str:
+        """The name of one of that node's topics, 'triplets'."""
+        return f'{self.namespace}/{topic}'
+
     def key(self, stamp: int) -> str:
         """What the frame of a stamp (nanoseconds) is called in files: `messages.stamp_key`."""
         seconds, nanoseconds = divmod(stamp, NANOSECONDS)
@@ -146,4 +155,4 @@ def _names(topics: Sequence[str]) -> list[str]:
     for column in zip(*parts):
         if len(set(column)) == len(topics):
             return list(column)
-    return [topic.strip('/').replace('/', '.') for topic in topics]
+    return [topic.strip('/').replace('/', '_') for topic in topics]

@@ -35,10 +35,14 @@ def parameters_of(camera: Camera, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: parameters contradict each other.
     """
-    types = {'detections_type': camera.kind, 'image_transport': camera.transport}
-    values = parameters.defaults(**{**given, **types})
+    values = parameters.defaults(**{**given, **types_of(camera)})
     parameters.check(values.__getitem__)
     return values
+
+
+def types_of(camera: Camera) -> dict[str, str]:
+    """The parameters that a camera's topics decide."""
+    return {'detections_type': camera.kind, 'image_transport': camera.transport}
 
 
 def load_pipelines(
@@ -62,18 +66,24 @@ def load_pipelines(
 
 
 def process(
-    bag: Bag, camera: Camera, pipeline: Pipeline, tolerance: int, remarks: Remarks
+    bag: Bag,
+    camera: Camera,
+    pipeline: Pipeline,
+    tolerance: int,
+    remarks: Remarks,
+    every: int = 1,
 ) -> Iterator[Answer]:
     """What becomes of every image of a camera, in the order of the bag.
 
     Args:
         tolerance: of stamps, in nanoseconds.
         remarks: are told what was left out.
+        every: only the first image of so many.
 
     Raises:
         ValueError: the bag is broken.
     """
-    for shot in shots(bag, camera, tolerance, remarks):
+    for shot in shots(bag, camera, tolerance, remarks, every):
         if shot.detections is None and camera.detections is not None:
             remarks.note('images without detections, which so gave nothing', shot.key)
             yield Answer(shot, None, 'dropped_unmatched')

@@ -5,6 +5,7 @@ Messages are deserialised by rclpy, as in the running node.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import struct
 from collections.abc import Collection, Iterator
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from rclpy.serialization import deserialize_message
 
 from link_hoi_core.optional import require
@@ -80,6 +80,11 @@ class Bag:
     def close(self) -> None:
         """Close its files."""
         self._reader.close()
+
+    def beside(self, suffix: str) -> Path:
+        """Where something that is made of it goes: '<bag>_<suffix>' in the same folder."""
+        path = self.path.resolve()
+        return path.with_name(f'{path.name if path.is_dir() else path.stem}_{suffix}')
 
     def check_type(self, topic: str) -> type:
         """The class of a topic's messages.
@@ -161,13 +166,28 @@ def stamp_of(recorded: Recorded) -> int:
     return seconds * NANOSECONDS + nanoseconds
 
 
+def definitions_of(package: str) -> Path:
+    """The installed folder of a package's definitions of messages.
+
+    Found from where its Python module lies, for the wheels set no AMENT_PREFIX_PATH.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    spec = importlib.util.find_spec(package)
+    for parent in Path(spec.origin).parents if spec else ():
+        folder = parent / 'share' / package / 'msg'
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f'the definitions of {package} are not installed')
+
+
 def _installed_hash(type_name: str) -> str | None:
     """RIHS01 of a type as it is installed; None before ROS 2 Iron, which has no such hashes."""
-    package, kind, name = type_name.split('/')
+    package, _, name = type_name.split('/')
     try:
-        file = Path(get_package_share_directory(package)) / kind / f'{name}.json'
-        hashes = json.loads(file.read_text())['type_hashes']
-    except (PackageNotFoundError, FileNotFoundError):
+        hashes = json.loads((definitions_of(package) / f'{name}.json').read_text())['type_hashes']
+    except FileNotFoundError:
         return None
     return next(item['hash_string'] for item in hashes if item['type_name'] == type_name)
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from link_hoi_core.data.annotations import read_annotations
+from link_hoi_core.evaluation.average_precision import mean_of
 from link_hoi_core.evaluation.cross_domain import translate
 from link_hoi_core.evaluation.hico_det import HicoDet
 from link_hoi_core.evaluation.outcome import Outcome, evaluate
@@ -103,11 +104,18 @@ class Score:
         self._parts.append(part if classes is None else translate(part, classes))
 
     def outcome(self, f1_threshold: float) -> Outcome:
-        """The figures of what came; frames that did not come have found nothing."""
+        """The figures of what came; frames that did not come have found nothing.
+
+        'annotated' is the mean AP of the classes that the annotations have: in the others a class
+        that nobody shows counts with 0.
+        """
         # By image, as equal scores are ranked by it; what a frame has keeps its order.
         found = ScoredPairs.concatenate(self._parts)
         found = found.take(np.argsort(found.image, kind='stable'))
-        return evaluate(self._benchmark, [found], f1_threshold)
+        outcome = evaluate(self._benchmark, [found], f1_threshold)
+        annotated = outcome.ranked.num_annotated > 0
+        figures = {'annotated': mean_of(outcome.per_class_ap[annotated]), **outcome.figures}
+        return replace(outcome, figures=figures, groups={'annotated': annotated, **outcome.groups})
 
 
 def _key(file_name: str) -> str:

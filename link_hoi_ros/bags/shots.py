@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_ros.bags.cameras import Camera
@@ -26,6 +26,13 @@ class Shot:
     detections: Any | None
 
 
+class SerialisedPair(NamedTuple):
+    """An image and its detections, if there are any."""
+
+    image: Recorded
+    detections: Recorded | None
+
+
 def shots(
     bag: Bag, camera: Camera, tolerance: int, remarks: Remarks, every: int = 1
 ) -> Iterator[Shot]:
@@ -44,12 +51,25 @@ def shots(
         ValueError: the bag is broken, or holds other definitions of its types.
         ImportError: a type's package is not installed.
     """
-    image_type = bag.check_type(camera.image)
+    types = {role: bag.check_type(topic) for role, topic in camera.topics.items()}
+    for number, pair in enumerate(serialised_pairs(bag, camera, tolerance, remarks)):
+        if number % every:
+            continue
+        yield Shot(
+            camera.key(stamp_of(pair.image)),
+            pair.image.time,
+            deserialised(pair.image, types['image']),
+            pair.detections and deserialised(pair.detections, types['detections']),
+        )
+
+
+def serialised_pairs(
+    bag: Bag, camera: Camera, tolerance: int, remarks: Remarks
+) -> Iterator[SerialisedPair]:
+    """`shots` as the bag has them, without looking into the messages farther than their stamps."""
     detections: dict[int, Recorded] = {}
-    if camera.detections is not None:
-        detections_type = bag.check_type(camera.detections)
-        for recorded in bag.messages([camera.detections]):
-            detections.setdefault(stamp_of(recorded), recorded)
+    for recorded in bag.messages([camera.detections]):
+        detections.setdefault(stamp_of(recorded), recorded)
     images = {stamp_of(recorded) for recorded in bag.messages([camera.image])}
     partners = pair_stamps(sorted(images), sorted(detections), tolerance)
     seen: set[int] = set()
@@ -60,15 +80,7 @@ def shots(
             remarks.note(f'images of {camera.image} {cause}, left out', f'{recorded.time} ns')
             continue
         seen.add(stamp)
-        if (len(seen) - 1) % every:
-            continue
-        found = detections.get(partners.get(stamp, 0))
-        yield Shot(
-            camera.key(stamp),
-            recorded.time,
-            deserialised(recorded, image_type),
-            found and deserialised(found, detections_type),
-        )
+        yield SerialisedPair(recorded, detections.get(partners.get(stamp)))
 
 
 def pair_stamps(images: Sequence[int], detections: Sequence[int], tolerance: int) -> dict[int, int]:

@@ -1,0 +1,1 @@
+"""The commands of `python -m link_hoi_ros.bag`, one a file."""

@@ -1,0 +1,119 @@
+"""What a running node is sent out of a bag, and what it answers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rclpy.node import Node, NodeNameNonExistentError
+
+from link_hoi_msgs.msg import HoiFrameStats, HoiTripletArray, HoiVocabulary
+from link_hoi_ros import qos
+from link_hoi_ros.bags.cameras import DETECTIONS_TYPES, IMAGE_TYPES, Camera
+from link_hoi_ros.bags.reading import Bag, Recorded, message_class, stamp_of
+from link_hoi_ros.frame import nanoseconds
+from link_hoi_ros.matching import IMAGE_COUNTERS
+
+# Of HoiFrameStats, in the order in which an image goes through them.
+STAGES = ('wait', 'convert', 'backbone', 'interaction', 'publish')
+
+
+class Listener:
+    """What one node is sent and what it answers.
+
+    Attributes:
+        vocabulary: what the node can say; None until it says so.
+        answers: serialised triplets with the steady time of their arrival in nanoseconds.
+        published: of each stamp, the steady times at which its image was published.
+        counts: the node's counters, as they were last told.
+        worked_on: stamp of the image that the node worked on last.
+        stages: milliseconds that the node needed for each image, in the order of STAGES.
+    """
+
+    def __init__(self, ros: Node, camera: Camera, node: str) -> None:
+        self.camera, self.node = camera, node
+        namespace, _, self._name = node.rpartition('/')
+        self._namespace = namespace or '/'
+        self.vocabulary: HoiVocabulary | None = None
+        self.answers: list[tuple[int, bytes]] = []
+        self.published: dict[int, list[int]] = {}
+        self.counts = self._before = dict.fromkeys(IMAGE_COUNTERS, 0)
+        self.worked_on = 0  # stamp in the last stats
+        self.stages: list[list[float]] = []
+        self.publishers: dict[str, Any] = {}  # by topic of the bag
+        self._ros = ros
+        results = qos.result_output()
+        results.depth = 1000  # none is lost while this process has to wait for its turn
+        for topic, message_type, callback, profile, raw in (
+            ('triplets', HoiTripletArray, self._on_triplets, results, True),
+            ('stats', HoiFrameStats, self._on_stats, results, False),
+            ('vocabulary', HoiVocabulary, self._on_vocabulary, qos.latched(), False),
+        ):
+            ros.create_subscription(message_type, self.topic(topic), callback, profile, raw=raw)
+
+    def topic(self, name: str) -> str:
+        """Of the node's outputs."""
+        return f'{self._namespace.rstrip("/")}/{name}'
+
+    def connect(self, bag: Bag) -> bool:
+        """Publish to the topics that the node listens to; False while it does not listen.
+
+        Raises:
+            ValueError: it wants messages of other types than the bag has.
+        """
+        try:
+            heard = self._ros.get_subscriber_names_and_types_by_node(self._name, self._namespace)
+        except NodeNameNonExistentError:
+            return False
+        heard_on = {type_names[0]: topic for topic, type_names in heard}
+        inputs = [IMAGE_TYPES, DETECTIONS_TYPES][: len(self.camera.topics)]
+        if self.vocabulary is None or not all(types.keys() & heard_on for types in inputs):
+            return False
+        for topic in self.camera.topics.values():
+            if bag.types[topic] not in heard_on:
+                wanted = sorted((IMAGE_TYPES | DETECTIONS_TYPES).keys() & heard_on)
+                raise ValueError(
+                    f'{topic} is {bag.types[topic]}, but {self.node} listens to {", ".join(wanted)}'
+                )
+            self.publishers[topic] = self._ros.create_publisher(
+                message_class(bag.types[topic]), heard_on[bag.types[topic]], qos.result_output()
+            )
+        return True
+
+    def start_anew(self) -> None:
+        """Count from here on."""
+        self._before = self.counts
+        self.answers.clear()
+        self.stages.clear()
+
+    @property
+    def gained(self) -> dict[str, int]:
+        """What the counters say of the images since `start_anew`."""
+        return {name: self.counts[name] - self._before[name] for name in IMAGE_COUNTERS}
+
+    @property
+    def settled(self) -> bool:
+        """Whether each image that the node received is processed or dropped."""
+        fates = (count for name, count in self.counts.items() if name != 'received')
+        return self.counts['received'] == sum(fates)
+
+    def publish(self, recorded: Recorded) -> None:
+        """Publish a message of the bag as it is."""
+        publisher = self.publishers.get(recorded.topic)
+        if publisher is None:
+            return
+        if recorded.topic == self.camera.image:
+            self.published.setdefault(stamp_of(recorded), []).append(time.monotonic_ns())
+        publisher.publish(recorded.data)
+
+    def _on_triplets(self, data: bytes) -> None:
+        self.answers.append((time.monotonic_ns(), bytes(data)))
+
+    def _on_stats(self, message: HoiFrameStats) -> None:
+        self.counts = {name: getattr(message, name) for name in IMAGE_COUNTERS}
+        if stamp := nanoseconds(message.header):
+            self.worked_on = stamp
+            self.stages.append([getattr(message, stage) for stage in STAGES])
+
+    def _on_vocabulary(self, message: HoiVocabulary) -> None:
+        self.vocabulary = message
