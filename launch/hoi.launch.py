@@ -1,6 +1,7 @@
 """Start hoi_node: ros2 launch link_hoi_ros hoi.launch.py image:=/camera/image_raw.
 
-An argument left empty leaves the value to the parameter file.
+An argument left empty leaves the value to the parameter file. Several namespaces, as in
+namespace:='front rear', are as many cameras in one process.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
@@ -28,8 +29,8 @@ PARAMETER_ARGUMENTS: dict[str, tuple[type, str]] = {
 }
 
 
-def start_node(context: LaunchContext) -> list[LifecycleNode]:
-    """The node, with those parameters that were given as arguments."""
+def start_node(context: LaunchContext) -> list[Node]:
+    """The process, with those parameters that were given as arguments."""
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
         for name, (value_type, _) in PARAMETER_ARGUMENTS.items()
@@ -38,27 +39,27 @@ def start_node(context: LaunchContext) -> list[LifecycleNode]:
     if 'detector' in given:
         given.setdefault('detections_type', 'builtin')
     return [
-        LifecycleNode(
+        Node(
             package='link_hoi_ros',
             executable='hoi_node',
-            name='hoi_node',
-            namespace=LaunchConfiguration('namespace'),
             output='screen',
             parameters=[LaunchConfiguration('params_file'), given],
             remappings=[(topic, LaunchConfiguration(topic)) for topic in ('image', 'detections')],
-            arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
+            # not as remaps, which would put the nodes of all cameras into one namespace
+            arguments=LaunchConfiguration('namespace').perform(context).split(),
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         )
     ]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """All arguments, and the node."""
+    """All arguments, and the process."""
     default_params = Path(get_package_share_directory('link_hoi_ros')) / 'config' / 'hoi.yaml'
     arguments = {
-        'namespace': ('hoi', 'one for each camera'),
+        'namespace': ('hoi', 'one for each camera; several words are one process for all'),
         'params_file': (str(default_params), 'YAML file with parameters'),
-        'image': ('image', 'topic of the camera'),
-        'detections': ('detections', 'topic of the detector'),
+        'image': ('image', 'topic of the camera, within the namespace if it has no leading slash'),
+        'detections': ('detections', 'topic of the detector, likewise'),
         'log_level': ('info', 'debug, info, warn, error or fatal'),
         **{name: ('', text) for name, (_, text) in PARAMETER_ARGUMENTS.items()},
     }
