@@ -127,13 +127,13 @@ def _not_active(seen: Observation, node: str) -> tuple[Level, str]:
 
 
 def _nothing_arrives(course: Course) -> Iterator[Finding]:
-    """Inputs that are missing: publisher, connection, messages."""
+    """What an input lacks, images first: publisher, connection, messages."""
     missing = [topic for topic in course.inputs if topic.missing]
     early = [topic for topic in missing if topic.quiet <= silence(course.seen)]
     if early:
         topics = ' and '.join(f'{topic.what} on {topic.peers.topic}' for topic in early)
         yield Level.OK, State.WAITING, f'waiting for the first {topics}'
-    for what, _, peers, _, _ in missing:
+    for what, parameter, peers, quiet, _ in missing:
         if not (peers.matched or peers.other_qos or peers.other_type):
             yield (
                 Level.ERROR,
@@ -141,10 +141,8 @@ def _nothing_arrives(course: Course) -> Iterator[Finding]:
                 f'nobody publishes {what} on {peers.topic}: start the publisher, or remap the '
                 'topic (ros2 topic list shows what there is)',
             )
-    for what, parameter, peers, _, _ in missing:
         if not peers.matched:
             yield from _refusals(Level.ERROR, f'no {what}', peers, f', or {parameter} here')
-    for what, _, peers, quiet, _ in missing:
         yield (
             Level.ERROR,
             State.NO_IMAGES if what == 'images' else State.NO_DETECTIONS,

@@ -73,7 +73,7 @@ def _peers(
     infos: list[TopicEndpointInfo],
     check: Callable[[QoSProfile], tuple[QoSCompatibility, str]],
 ) -> Peers:
-    our_type = _type_name(ours.msg_type)
+    our_type = type_name(ours.msg_type)
     matched, other_qos, other_type = [], [], []
     for info in infos:
         name = _node_name(info)
@@ -104,7 +104,7 @@ def _node_name(info: TopicEndpointInfo) -> str:
     return f'{info.node_namespace.rstrip("/")}/{info.node_name}'
 
 
-def _type_name(message_type: type) -> str:
+def type_name(message_type: type) -> str:
     """As the graph spells it: 'sensor_msgs/msg/Image'."""
     package, kind, *_ = message_type.__module__.split('.')
     return f'{package}/{kind}/{message_type.__name__}'
