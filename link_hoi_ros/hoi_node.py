@@ -33,6 +33,7 @@ from link_hoi_ros.frame import NANOSECONDS, nanoseconds
 from link_hoi_ros.graph import publishers_of, subscribers_of
 from link_hoi_ros.guard import Guard
 from link_hoi_ros.matching import Matcher, make_matcher
+from link_hoi_ros.memory import release
 from link_hoi_ros.observation import Observation
 from link_hoi_ros.outputs import Outputs
 from link_hoi_ros.pipeline import Pipeline
@@ -196,6 +197,7 @@ class HoiNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
         self._pipeline = self._outputs = self._matcher = None
+        release()
 
     # Callbacks: the executor's thread
 

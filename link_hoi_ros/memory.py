@@ -1,4 +1,4 @@
-"""A GPU that runs out of memory gets fewer pairs, and after a while more again."""
+"""Memory of the GPU: given back when it is not used, and fewer pairs where it does not suffice."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ class PairLimit:
                 self.value, self._changed = max(pairs // 2, FEWEST), self._clock()
                 if pairs <= FEWEST:
                     raise
-            # outside the handler, whose traceback keeps the tensors alive
-            gc.collect()
-            torch.cuda.empty_cache()
+            release()  # outside the handler, whose traceback keeps the tensors alive
 
     def _relax(self, most: int) -> None:
         """Twice as many are tried when it has gone well for a while."""
@@ -56,3 +54,9 @@ class PairLimit:
         self.value, self._changed = 2 * self.value, self._clock()
         if self.value >= most:
             self.value = None
+
+
+def release() -> None:
+    """Give back to the GPU, and to other processes, what is no longer used."""
+    gc.collect()
+    torch.cuda.empty_cache()
