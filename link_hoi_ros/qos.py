@@ -24,7 +24,7 @@ def input_profile(name: str) -> QoSProfile:
 
 
 def result_output() -> QoSProfile:
-    """Reliable: any subscription matches, and none loses a result while it keeps up."""
+    """Reliable: what a subscription asks for, unless it asks for what was sent before it came."""
     return QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
