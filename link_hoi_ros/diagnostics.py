@@ -21,6 +21,8 @@ SPAN = 5 * NANOSECONDS
 LOSS = 0.1
 # Stamps that lie farther apart are not of one image, whatever the tolerance.
 CLOSE_SECONDS = 0.5
+# No image takes so many milliseconds; it is of a bag, or of a simulation.
+OTHER_CLOCK = 60_000.0
 
 
 class Level(IntEnum):
@@ -107,13 +109,7 @@ def _findings(course: Course) -> Iterator[Finding]:
     yield from _nothing_arrives(course)
     yield from _nothing_comes_out(course)
     yield from _flaws(course)
-    latency = course.seen.latency
-    yield (
-        Level.OK,
-        State.RUNNING,
-        f'running: {_rates(course)}'
-        + ('' if latency is None else f', {latency:.0f} ms from stamp to triplets'),
-    )
+    yield Level.OK, State.RUNNING, f'running: {_rates(course)}, {_latency(course.seen)}'
 
 
 def _not_active(seen: Observation, node: str) -> tuple[Level, str]:
@@ -177,7 +173,7 @@ def _nothing_comes_out(course: Course) -> Iterator[Finding]:
     if course.starting:
         yield Level.OK, State.WAITING, 'waiting for the first result'
     elif new.dropped_invalid:
-        yield Level.ERROR, State.FAILING, f'every image fails: {seen.last_error or "see the log"}'
+        yield Level.ERROR, State.FAILING, f'every image fails: {_error(course)}'
     elif not new.detections_paired:
         yield Level.ERROR, State.NEVER_MATCHED, f'images and detections never match: {_miss(seen)}'
     else:
@@ -187,6 +183,13 @@ def _nothing_comes_out(course: Course) -> Iterator[Finding]:
             f'no image was finished for {course.seconds:.0f} s: the model hangs, or is far too '
             'slow for this device',
         )
+
+
+def _error(course: Course) -> str:
+    """What the worker said; where it was given no pair, images were refused on arrival."""
+    if not course.new.detections_paired:
+        return 'they have no stamp (header.stamp is 0)'
+    return course.seen.last_error or 'see the log'
 
 
 def _miss(seen: Observation) -> str:
@@ -221,8 +224,7 @@ def _flaws(course: Course) -> Iterator[Finding]:
         yield (
             Level.WARN,
             State.FAILING,
-            f'{new.dropped_invalid} of {new.received} images failed: '
-            f'{seen.last_error or "see the log"}',
+            f'{new.dropped_invalid} of {new.received} images failed: {_error(course)}',
         )
     for topic in course.inputs:
         yield from _refusals(Level.WARN, f'some {topic.what} are not heard', topic.peers)
@@ -248,6 +250,12 @@ def _flaws(course: Course) -> Iterator[Finding]:
 def _rates(course: Course) -> str:
     new = course.new
     return f'{course.rate(new.processed):.1f} of {course.rate(new.received):.1f} images a second'
+
+
+def _latency(seen: Observation) -> str:
+    if seen.latency is None or not 0 <= seen.latency < OTHER_CLOCK:
+        return "with stamps of a clock that is not this node's (see use_sim_time)"
+    return f'{seen.latency:.0f} ms from stamp to triplets'
 
 
 def _values(course: Course) -> dict[str, str]:

@@ -176,6 +176,19 @@ def test_one_failed_image_is_a_warning_that_passes():
     assert robot.run(6).state == State.RUNNING
 
 
+def test_images_without_a_stamp_are_told_apart_from_a_failing_model():
+    found = Robot().run(4, detections=30, dropped_invalid=30)
+    assert (found.level, found.state) == (Level.ERROR, State.FAILING)
+    assert 'no stamp' in found.message
+
+
+@pytest.mark.parametrize('latency', [-1e3, 1e12])
+def test_a_latency_between_two_clocks_is_not_taken_for_one(latency):
+    found = Robot(latency=latency).run(5)
+    assert (found.level, found.state) == (Level.OK, State.RUNNING)
+    assert 'use_sim_time' in found.message
+
+
 def test_a_model_that_hangs_is_not_taken_for_a_slow_one():
     robot = Robot()
     robot.run(10)
