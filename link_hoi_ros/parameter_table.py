@@ -191,14 +191,14 @@ PARAMETERS = (
     ),
     Parameter(
         'event.start_score',
-        0.4,
+        0.3,
         'An interaction starts when its score stays at or above this.',
         hot=True,
         range=(0.0, 1.0),
     ),
     Parameter(
         'event.end_score',
-        0.25,
+        0.15,
         'It ends when its score stays below this; no higher than event.start_score.',
         hot=True,
         range=(0.0, 1.0),

@@ -51,7 +51,7 @@ def test_defaults_are_allowed_and_overridden_by_name():
     ('wrong', 'sentence'),
     [
         ({'matching.policy': 'guess'}, 'expected one of exact, tolerance, approximate'),
-        ({'event.end_score': 0.9}, 'no more than event.start_score, 0.4'),
+        ({'event.end_score': 0.9}, 'no more than event.start_score, 0.3'),
         ({'detections.image_size': [640]}, r'expected \[width, height\]'),
         ({'detector': 'detr-r50'}, "'builtin' needs a detector"),
     ],
