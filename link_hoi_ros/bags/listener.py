@@ -23,7 +23,7 @@ class Listener:
 
     Attributes:
         vocabulary: what the node can say; None until it says so.
-        answers: serialised triplets with the steady time of their arrival in nanoseconds.
+        answers: triplets for what was published, under the steady time of their arrival.
         published: of each stamp, the steady times at which its image was published.
         counts: the node's counters, as they were last told.
         worked_on: stamp of the image that the node worked on last.
@@ -35,7 +35,7 @@ class Listener:
         namespace, _, self._name = node.rpartition('/')
         self._namespace = namespace or '/'
         self.vocabulary: HoiVocabulary | None = None
-        self.answers: list[tuple[int, bytes]] = []
+        self.answers: list[Recorded] = []
         self.published: dict[int, list[int]] = {}
         self.counts = self._before = dict.fromkeys(IMAGE_COUNTERS, 0)
         self.worked_on = 0  # stamp in the last stats
@@ -83,7 +83,6 @@ class Listener:
     def start_anew(self) -> None:
         """Count from here on."""
         self._before = self.counts
-        self.answers.clear()
         self.stages.clear()
 
     @property
@@ -107,7 +106,9 @@ class Listener:
         publisher.publish(recorded.data)
 
     def _on_triplets(self, data: bytes) -> None:
-        self.answers.append((time.monotonic_ns(), bytes(data)))
+        answer = Recorded('triplets', time.monotonic_ns(), bytes(data))
+        if stamp_of(answer) in self.published:  # else it is to a probe
+            self.answers.append(answer)
 
     def _on_stats(self, message: HoiFrameStats) -> None:
         self.counts = {name: getattr(message, name) for name in IMAGE_COUNTERS}

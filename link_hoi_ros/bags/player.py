@@ -161,11 +161,11 @@ def report(player: Player) -> dict[str, Any]:
             for loop in range(len(times))
         }
         order = []
-        for arrival, data in listener.answers:
-            stamp = stamp_of(Recorded('', 0, data))
-            times = [at for at in listener.published.get(stamp, ()) if at <= arrival]
+        for answer in listener.answers:
+            stamp = stamp_of(answer)
+            times = [at for at in listener.published[stamp] if at <= answer.time]
             order.append((stamp, len(times) - 1))
-            latencies[order[-1]] = (arrival - times[-1]) / 1e6
+            latencies[order[-1]] = (answer.time - times[-1]) / 1e6
         images = [(*image, latency) for image, latency in sorted(latencies.items())]
         cameras.append(
             {
@@ -189,8 +189,8 @@ def write_answers(player: Player, path: Path) -> None:
     with Recording(path, topics, latched) as recording:
         for listener in player.listeners:
             recording.write(listener.topic('vocabulary'), time.time_ns(), listener.vocabulary)
-            for arrival, data in listener.answers:
-                recording.write(listener.topic('triplets'), to_wall + arrival, data)
+            for answer in listener.answers:
+                recording.write(listener.topic('triplets'), to_wall + answer.time, answer.data)
 
 
 def main() -> int:

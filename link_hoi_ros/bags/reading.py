@@ -110,19 +110,24 @@ class Bag:
         """The messages of topics in the order in which they were recorded.
 
         Raises:
-            ValueError: the bag is broken.
+            ValueError: the bag is broken, or holds fewer messages than it says.
         """
         wanted = [item for item in self._reader.connections if item.topic in topics]
-        if not wanted:
-            return
-        found = self._reader.messages(wanted)
+        missing = sum(item.msgcount for item in wanted)
+        found = self._reader.messages(wanted) if wanted else iter(())
         while True:
             with _one_sentence(self.path):
                 item = next(found, None)
             if item is None:
-                return
+                break
+            missing -= 1
             connection, time, data = item
             yield Recorded(connection.topic, time, data)
+        if missing > 0:
+            raise ValueError(
+                f'{self.path}: broken or incomplete, {missing} messages of '
+                f'{", ".join(sorted(topics))} are missing'
+            )
 
 
 def message_class(type_name: str) -> type:

@@ -68,7 +68,7 @@ def serialised_pairs(
 ) -> Iterator[SerialisedPair]:
     """`shots` as the bag has them, without looking into the messages farther than their stamps."""
     detections: dict[int, Recorded] = {}
-    for recorded in bag.messages([camera.detections]):
+    for recorded in bag.messages([camera.detections] if camera.detections else []):
         detections.setdefault(stamp_of(recorded), recorded)
     images = {stamp_of(recorded) for recorded in bag.messages([camera.image])}
     partners = pair_stamps(sorted(images), sorted(detections), tolerance)

@@ -13,7 +13,7 @@ from typing import Any
 
 from link_hoi_core.data.json_files import check_json, write_json
 from link_hoi_core.evaluation.remarks import Remarks
-from link_hoi_core.evaluation.report import outcome_json, outcome_rows
+from link_hoi_core.evaluation.report import F1_FIGURES, outcome_json, outcome_rows
 from link_hoi_ros.bags.cameras import Camera
 from link_hoi_ros.bags.commands.shared import add_options, cameras_of, parameters_of, print_remarks
 from link_hoi_ros.bags.evaluating import Live, Offline, evaluate_live, evaluate_offline
@@ -123,7 +123,10 @@ def _account(live: Live) -> str:
     played += [f'{count} {fate}' for fate, count in fates.items() if count]
     latency = [f'{name} {value:.1f}' for name, value in facts['latency_ms'].items()]
     stages = [f'{name} {value:.1f}' for name, value in facts['stages_ms'].items()]
-    difference = [f'{name} {value:+.2f}' for name, value in facts['difference'].items()]
+    difference = [
+        f'{name} {value:+.{4 if name in F1_FIGURES else 2}f}'
+        for name, value in facts['difference'].items()
+    ]
     return '\n'.join(
         [
             f'live: {", ".join(played)}',

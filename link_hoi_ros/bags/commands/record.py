@@ -34,4 +34,4 @@ def run(options: argparse.Namespace) -> None:
     print_remarks(remarks)
     for topic, count in counts.items():
         print(f'{count:8} messages on {topic}')
-    print(f'in {path}; together: ros2 bag play {options.bag} -i {path}')
+    print(f'in {path}')
