@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 # At line_scale 1, in pixels of the image.
 THICKNESS = 2.0
-FONT_SIZE = 14.0
-ROW_HEIGHT = 1.6  # of a text with its background, in font sizes
+FONT_SIZE = 16.0
+ROW_HEIGHT = 1.5  # of a text with its background, in font sizes
 
 
 def image_annotations(frame: Frame) -> ImageAnnotations:
