@@ -36,7 +36,7 @@ from link_hoi_ros.matching import Matcher, make_matcher
 from link_hoi_ros.memory import release
 from link_hoi_ros.observation import Observation
 from link_hoi_ros.outputs import Outputs
-from link_hoi_ros.pipeline import Pipeline
+from link_hoi_ros.pipeline import NONE, Pipeline
 from link_hoi_ros.snapshot import snapshot_folder, write_snapshot
 from link_hoi_ros.worker import EXIT_SECONDS, Worker
 
@@ -234,7 +234,7 @@ class HoiNode(LifecycleNode):
         self, request: SetVerbs.Request, response: SetVerbs.Response
     ) -> SetVerbs.Response:
         """Set the parameter `verbs`."""
-        (result,) = self.set_parameters([Parameter('verbs', value=list(request.verbs) or [''])])
+        (result,) = self.set_parameters([Parameter('verbs', value=list(request.verbs) or NONE)])
         response.success, response.message = result.successful, result.reason
         return response
 

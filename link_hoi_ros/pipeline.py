@@ -24,6 +24,9 @@ from link_hoi_ros.messages import DetectionsReader
 # Events look at no fewer triplets of an image than this, however few are published.
 EVENT_TRIPLETS = 200
 
+# A list parameter that is not set: ROS gives an empty list no type.
+NONE = ['']
+
 
 class Pipeline:
     """Reads detections, or finds them itself, and predicts; thread-safe.
@@ -85,8 +88,11 @@ class Pipeline:
             )
             predictor.score_exponent = detector.score_exponent
         else:
+            classes = value('detections.classes')
             reader = DetectionsReader(
-                value('detections_type'), predictor.vocabulary, _words(value('detections.classes'))
+                value('detections_type'),
+                predictor.vocabulary,
+                None if classes == NONE else classes,
             )
         if value('score_exponent'):
             predictor.score_exponent = value('score_exponent')
@@ -108,7 +114,7 @@ class Pipeline:
                 changed then.
         """
         with self._in_use:
-            self.predictor.set_verbs(_words(verbs) or None)
+            self.predictor.set_verbs(None if verbs == NONE else verbs)
 
     def process(self, image: Image | CompressedImage, detections: Any) -> Frame:
         """The triplets of an image.
@@ -189,8 +195,3 @@ class Pipeline:
         """The part of the candidates that triplets and pictures show."""
         enough = int((candidates.score >= self._value('score_threshold')).sum())
         return candidates.take(slice(min(enough, self._value('max_triplets'))))
-
-
-def _words(values: list[str]) -> list[str]:
-    """A parameter's texts without the empty one that stands for none."""
-    return [value for value in values if value]
