@@ -54,7 +54,7 @@ class Recording:
             plugin = rosbag2.StoragePlugin[storage.upper()]
             self._writer = rosbag2.Writer(self._partial, version=VERSION, storage_plugin=plugin)
             self._writer.open()
-            types = _typestore()
+            types = typestore()
             self._connections = {
                 topic: self._writer.add_connection(
                     topic,
@@ -89,7 +89,7 @@ def type_name(message_type: type) -> str:
     return f'{package}/{kind}/{message_type.__name__}'
 
 
-def _typestore() -> Any:
+def typestore() -> Any:
     """The definitions of ROS's own messages and of ours, which go into the bag."""
     typesys = require('rosbags.typesys', INSTALL, 'writing bags')
     types = typesys.get_typestore(typesys.Stores.LATEST)

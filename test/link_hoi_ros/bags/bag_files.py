@@ -20,16 +20,12 @@ from std_msgs.msg import Header  # noqa: E402
 
 from link_hoi_core.vocabulary import load_vocabulary  # noqa: E402
 from link_hoi_msgs.msg import HoiDetection, HoiDetectionArray  # noqa: E402
-from link_hoi_ros.bags.writing import _typestore, type_name  # noqa: E402
+from link_hoi_ros.bags.writing import type_name, typestore  # noqa: E402
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND + 50_000_000
 PERIOD = SECOND // 10
 SIZE = (96, 128)  # height, width
-MESSAGE = CompressionMode.MESSAGE
-FILE = CompressionMode.FILE
-NONE = CompressionMode.NONE
-CHUNKS = CompressionMode.STORAGE
 
 Message = tuple[str, int, Any]  # topic, recorded time, message
 
@@ -58,9 +54,9 @@ def jpeg(stamp: int, shade: int = 0) -> CompressedImage:
 def detections(stamp: int, number: int) -> HoiDetectionArray:
     """A person on a bicycle that moves on by a pixel a frame, and a dog."""
     rows = [
-        ('person', 0.9, 20.0 + number, 10.0, 60.0 + number, 70.0),
-        ('bicycle', 0.8, 15.0 + number, 40.0, 70.0 + number, 90.0),
-        ('dog', 0.7, 90.0, 60.0, 120.0, 90.0),
+        ('person', 0.875, 20.0 + number, 10.0, 60.0 + number, 70.0),
+        ('bicycle', 0.75, 15.0 + number, 40.0, 70.0 + number, 90.0),
+        ('dog', 0.625, 90.0, 60.0, 120.0, 90.0),
     ]
     names = ('class_name', 'score', 'x1', 'y1', 'x2', 'y2')
     return HoiDetectionArray(
@@ -96,11 +92,11 @@ def write_bag(
     path: Path,
     messages: list[Message],
     storage: str = 'mcap',
-    compression: CompressionMode = NONE,
+    compression: CompressionMode = CompressionMode.NONE,
     version: int = 9,
 ) -> Path:
     """As `ros2 bag record` writes it."""
-    types = _typestore()
+    types = typestore()
     writer = Writer(path, version=version, storage_plugin=StoragePlugin[storage.upper()])
     writer.set_compression(compression, CompressionFormat.ZSTD)
     with writer:
