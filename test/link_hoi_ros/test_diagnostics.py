@@ -124,6 +124,20 @@ def test_images_but_no_detections():
     assert robot.run(10).state == State.RUNNING
 
 
+def test_a_detector_that_comes_back_is_given_time_to_match():
+    robot = Robot(nearest_miss=4_000_000)
+    assert robot.run(10, detections=0, dropped_unmatched=30).state == State.NO_DETECTIONS
+    found = robot.run(2, dropped_unmatched=30, detections_unmatched=30)
+    assert (found.level, found.state) == (Level.OK, State.WAITING)
+    assert robot.run(2, dropped_unmatched=30, detections_unmatched=30).level == Level.ERROR
+
+
+def test_a_camera_that_stops_is_not_excused_by_one_that_was_never_heard():
+    found = Robot(images=replace(CAMERA, other_qos=('/old (reliability: …)',))).run(4, images=0)
+    assert found.state == State.NO_IMAGES
+    assert '/camera' in found.message
+
+
 def test_a_detector_that_may_take_ten_seconds_is_given_ten_seconds():
     robot = Robot(window=10 * NANOSECONDS)
     for _ in range(5):
