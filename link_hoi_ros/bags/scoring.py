@@ -34,7 +34,8 @@ class Labels:
         """Read annotations as of HICO-DET, whose file names are keys of frames, or pictures' names.
 
         Raises:
-            FileNotFoundError, ValueError: as of `read_annotations`, or a frame comes twice.
+            FileNotFoundError, ValueError: as of `read_annotations`, or a frame comes twice, or none
+                has a pair.
         """
         self.images = [
             replace(image, file_name=_key(image.file_name))
@@ -43,6 +44,8 @@ class Labels:
         self.keys = {image.file_name: index for index, image in enumerate(self.images)}
         if len(self.keys) < len(self.images):
             raise ValueError(f'{path}: a frame comes twice')
+        if not any(len(image.hoi) for image in self.images):
+            raise ValueError(f'{path}: no pair is annotated in any frame')
         self._path = path
 
     def check(self, bag: Path, frames: Collection[str], remarks: Remarks) -> None:

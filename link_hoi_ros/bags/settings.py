@@ -48,7 +48,8 @@ def _read(config: Path) -> dict[str, Any]:
     try:
         found = parameter_dict_from_yaml_file(str(config), use_wildcard=True, target_nodes=NODES)
     except (AttributeError, KeyError, RuntimeError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(f'{config}: not a file of ROS parameters ({error})') from error
+        cause = ' '.join(str(error).split())
+        raise ValueError(f'{config}: not a file of ROS parameters ({cause})') from error
     return {name: Parameter.from_parameter_msg(value).value for name, value in found.items()}
 
 
@@ -60,7 +61,7 @@ def _checked(parameter: Any, value: Any) -> Any:
     if expected is list:
         value = list(value) if isinstance(value, (list, tuple, array)) else [value]
     if type(value) is not expected:
-        raise ValueError(f'{parameter.name} is {value!r}, expected a {expected.__name__}')
+        raise ValueError(f'{parameter.name} is {value!r}, expected {expected.__name__}')
     if parameter.range and not parameter.range[0] <= value <= parameter.range[1]:
         raise ValueError(f'{parameter.name} is {value!r}, expected {parameter.constraint}')
     return value
