@@ -12,6 +12,7 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
 
 from link_hoi_ros.diagnostics_publisher import DiagnosticsPublisher
 from link_hoi_ros.observation import Observation
@@ -47,8 +48,6 @@ class Monitor:
 def test_it_comes_every_second_from_a_node_that_nobody_spins_and_whose_clock_stands_still(
     make_node,
 ):
-    from rclpy.parameter import Parameter
-
     monitor, node = Monitor(make_node('monitor')), make_node('hoi')
     node.set_parameters([Parameter('use_sim_time', value=True)])
     publisher = DiagnosticsPublisher(node, lambda: Observation(1, 'configuring', about={'a': 'b'}))
@@ -88,3 +87,14 @@ def test_a_topic_that_is_destroyed_meanwhile_or_a_fault_of_ours_do_not_end_it(ma
     log = capfd.readouterr().err
     assert "KeyError: 'ours'" in log
     assert 'gone' not in log
+
+
+def test_a_failed_transition_is_told_with_its_reason(make_bench):
+    bench = make_bench(autostart=False, model='no/such/model')
+    told = bench.recorder.wait('diagnosis')
+    assert (told['level'], told['state']) == (1, 'not active')
+    assert 'ros2 lifecycle set /hoi/hoi_node configure' in told['message']
+    configure = 1
+    assert not bench.recorder.ask('changed', 'change_state', transition=configure)['success']
+    told = bench.recorder.wait('diagnosis', lambda event: event['level'] == 2)
+    assert 'no/such/model' in told['message'] and 'unconfigured' in told['message']
