@@ -98,7 +98,9 @@ def test_pain_2_synchronisers_that_never_fire_or_fire_wrongly(bench):
     bench.stamp += 10**12  # stamps that no other test has used
     before, start = bench.settled(), len(bench.recorder.events)
     play(0)
-    bench.detections(bench.image(encoding='nonsense8'), RIDER)  # what would hold a lock for ever
+    nonsense = bench.image(encoding='nonsense8')
+    bench.detections(nonsense, RIDER)  # what would hold a lock for ever
+    bench.stats(lambda stats: stats['stamp'] == nonsense)
     bench.stamp -= 5 * 10**11  # what would end matching for ever
     play(100)
     bench.triplets(max(stamp for stamp, number in expected.items() if int(number) > 100))
@@ -109,8 +111,10 @@ def test_pain_2_synchronisers_that_never_fire_or_fire_wrongly(bench):
         if event['stamp'] in expected
     }
     assert fired.items() <= expected.items(), 'each late frame with its own detections'
-    busy = after['dropped_busy'] - before['dropped_busy']  # where the machine held the node up
-    assert len(expected) - busy <= len(fired), 'and every one'
+    # but for what a machine that holds everything up made the transport and the node pass over
+    lost = 1 + 2 * 16 + 1 - (after['received'] - before['received'])
+    busy = after['dropped_busy'] - before['dropped_busy']
+    assert len(expected) - busy - lost <= len(fired), 'and every one'
 
 
 def test_pain_3_stale_frames(bench):
