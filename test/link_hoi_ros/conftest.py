@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -55,9 +57,38 @@ class Process:
             self.child.kill()
             return self.child.wait(limit)
 
+    def kill(self) -> None:
+        """End it as the kernel does when memory runs out, and clean up as `fastdds shm clean`."""
+        maps = Path(f'/proc/{self.child.pid}/maps')
+        lines = maps.read_text().splitlines() if maps.exists() else []
+        segments = {Path(line.split()[-1]) for line in lines if '/dev/shm/fastdds_' in line}
+        self.child.kill()
+        self.child.wait()
+        for segment in segments:
+            _remove_if_dead(segment)
+
+    def memory(self) -> float:
+        """What it keeps in memory of its own, MB; without libraries and shared memory."""
+        status = Path(f'/proc/{self.child.pid}/status').read_text()
+        return int(status.split('RssAnon:')[1].split()[0]) / 1024
+
     def _ask_to_end(self, how: int) -> None:
         if self.child.poll() is None:
             self.child.send_signal(how)
+
+
+def _remove_if_dead(segment: Path) -> None:
+    """Remove shared memory of Fast DDS whose owner, who held a lock beside it, is gone."""
+    lock = segment.with_name(f'{segment.name}_el')
+    if not lock.exists():
+        return
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+    segment.unlink(missing_ok=True)
+    lock.unlink(missing_ok=True)
 
 
 class Steered(Process):
@@ -122,22 +153,34 @@ class Ros:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[Process] = []
+        domain, self._lock = _own_domain()
         self.environment = {
             **os.environ,
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            'ROS_DOMAIN_ID': str(random.SystemRandom().randint(1, 100)),
+            'ROS_DOMAIN_ID': str(domain),
             'ROS_LOG_DIR': str(folder),
             # without it Fast DDS loses every third image of this size
             'FASTDDS_DEFAULT_PROFILES_FILE': str(ROOT / 'config' / 'fastdds.xml'),
         }
 
-    def node(self, *arguments: str, **parameters: Any) -> Process:
-        """hoi_node in namespace /hoi with our own detections messages and these parameters."""
+    def node(self, *arguments: str, fault: Path | None = None, **parameters: Any) -> Process:
+        """hoi_node in namespace /hoi with our own detections messages and these parameters.
+
+        Args:
+            fault: a file that tells the model how to fail, see faulty_node.py.
+        """
         parameters = {'detections_type': 'hoi', **parameters}
         values = [f'{name}:={json.dumps(value)}' for name, value in parameters.items()]
-        command = ['-m', 'link_hoi_ros.hoi_node', '--ros-args', '-r', '__ns:=/hoi', *arguments]
+        program = ['-m', 'link_hoi_ros.hoi_node']
+        if fault is not None:
+            program = [str(Path(__file__).with_name('faulty_node.py')), str(fault)]
+        command = [*program, '--ros-args', '-r', '__ns:=/hoi', *arguments]
         command += [part for value in values for part in ('-p', value)]
         return self._start(Process, command)
+
+    def program(self, module: str, *arguments: str) -> Process:
+        """`python -m module` with arguments."""
+        return self._start(Process, ['-m', module, *arguments])
 
     def steered(self, role: str) -> Steered:
         return self._start(Steered, role)
@@ -145,12 +188,25 @@ class Ros:
     def stop(self) -> None:
         for process in self._processes:
             process.stop()
+        self._lock.close()
 
     def _start(self, kind: type, what: Any) -> Any:
         log = self._folder / f'{len(self._processes)}.log'
         process = kind(what, log, self.environment)
         self._processes.append(process)
         return process
+
+
+def _own_domain() -> tuple[int, IO[str]]:
+    """A domain that no other test on this machine is in, until the lock is closed."""
+    for domain in random.SystemRandom().sample(range(1, 101), 100):
+        lock = open(Path(tempfile.gettempdir()) / f'link_hoi_ros_domain_{domain}.lock', 'w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return domain, lock
+        except BlockingIOError:
+            lock.close()
+    raise RuntimeError('all of the domains 1 to 100 are in use by tests')
 
 
 class Bench:
@@ -162,6 +218,7 @@ class Bench:
     PERIOD = SECOND // 30
 
     def __init__(self, ros: Ros, *arguments: str, **parameters: Any) -> None:
+        """Start them; the arguments are those of `Ros.node`."""
         self.ros = ros
         self.node = ros.node(*arguments, **parameters)
         self.recorder = ros.steered('recorder')
@@ -200,6 +257,38 @@ class Bench:
         """Publish rows of class, score, x1, y1, x2, y2, track id."""
         self.player.send('detections', stamp=stamp, rows=rows, repeat=repeat)
 
+    def stream(
+        self, rows: list[list[Any]], count: int, rate: float, every: int = 1, **fields: Any
+    ) -> list[int]:
+        """Publish images at a rate, and detections of every so many-th; gives the latter's stamps.
+
+        Args:
+            fields: of the image message, 64 x 48 rgb8 unless told otherwise.
+        """
+        fields = {'width': 64, 'height': 48, 'encoding': 'rgb8', 'step': 192, **fields}
+        period, start, first = round(SECOND / rate), len(self.player.events), self.stamp
+        arguments = {'count': count, 'rate': rate, 'every': every, 'fields': fields, 'rows': rows}
+        self.player.send('stream', stamp=first, **arguments)
+        limit = LIMIT + 3 * count / rate
+        self.stamp = self.player.wait('streamed', start=start, limit=limit)['stamp']
+        return [first + number * period for number in range(every, count + 1, every)]
+
+    def told(self, state: str, rows: list[list[Any]]) -> Event:
+        """The diagnosis of a state; frames with these detections come until it is told."""
+        start, deadline = len(self.recorder.events), time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            self.detections(self.image(), rows)
+            time.sleep(0.1)
+            for diagnosis in self.recorder.seen('diagnosis', start):
+                if diagnosis['state'] == state:
+                    return diagnosis
+        pytest.fail(f'no diagnosis {state!r} in {LIMIT} s: {self.recorder.events[-3:]}')
+
+    def settled(self) -> Event:
+        """The counters when nothing is pending: those of a frame that was processed."""
+        stamp = self.frame([])['stamp']
+        return self.stats(lambda stats: stats['stamp'] == stamp)
+
     def frame(self, rows: list[list[Any]]) -> Event:
         """Publish an image with its detections and wait for its triplets."""
         stamp = self.image()
@@ -223,19 +312,27 @@ def ros(tmp_path: Path) -> Iterator[Ros]:
 
 
 @pytest.fixture(scope='module')
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """One running node for all tests of a file: it goes on after whatever it is sent."""
+def run_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Bench]]:
+    """Starts nodes that the tests of a file share, each in a domain of its own."""
     pytest.importorskip('link_hoi_msgs.msg', reason='needs ROS 2 and link_hoi_msgs')
-    processes = Ros(tmp_path_factory.mktemp('ros'))
-    try:
-        config = ROOT / 'config' / 'hoi.yaml'
-        running = Bench(
-            processes, '--params-file', str(config), score_threshold=0.0, **{'matching.window': 1.0}
-        )
+    started: list[Ros] = []
+
+    def start(*arguments: str, **parameters: Any) -> Bench:
+        started.append(Ros(tmp_path_factory.mktemp('ros')))
+        running = Bench(started[-1], *arguments, score_threshold=0.0, **parameters)
         running.wait_active()
-        yield running
-    finally:
+        return running
+
+    yield start
+    for processes in started:
         processes.stop()
+
+
+@pytest.fixture(scope='module')
+def bench(run_bench: Callable[..., Bench]) -> Bench:
+    """One running node for all tests of a file: it goes on after whatever it is sent."""
+    config = ROOT / 'config' / 'hoi.yaml'
+    return run_bench('--params-file', str(config), **{'matching.window': 1.0})
 
 
 @pytest.fixture

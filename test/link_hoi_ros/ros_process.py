@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
+from random import Random
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -19,20 +22,28 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
 
 from link_hoi_msgs.msg import (
     HoiDetection,
     HoiDetectionArray,
+    HoiEvent,
     HoiFrameStats,
     HoiTripletArray,
     HoiVocabulary,
 )
+from link_hoi_msgs.srv import SetVerbs
 
 RELIABLE = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
+# A history of 1000 large images would fill the memory.
+CAMERA = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 NANOSECONDS = 1_000_000_000
 
 
@@ -52,14 +63,28 @@ def stamp_of(message: Any) -> int:
     return message.header.stamp.sec * NANOSECONDS + message.header.stamp.nanosec
 
 
+def damage(data: bytes, random: Random) -> bytes:
+    """Change, leave out or add bytes; half of the changes hit the fields before the pixels."""
+    kind = random.randrange(4)
+    if kind == 0:
+        return data[: random.randrange(len(data))]
+    if kind == 1:
+        return data + random.randbytes(random.randrange(1, 64))
+    changed = bytearray(data)
+    end = 96 if kind == 2 else len(data)
+    for _ in range(random.randrange(1, 9)):
+        changed[random.randrange(min(end, len(data)))] = random.choice((0, 1, 127, 128, 255))
+    return bytes(changed)
+
+
 class Player(Node):
-    """Commands: image, compressed, detections, bytes."""
+    """Commands: its public methods but those of a node."""
 
     def __init__(self) -> None:
         super().__init__('player', namespace='hoi')
         self.topics = {
-            'image': self.create_publisher(Image, 'image', RELIABLE),
-            'compressed': self.create_publisher(CompressedImage, 'image/compressed', RELIABLE),
+            'image': self.create_publisher(Image, 'image', CAMERA),
+            'compressed': self.create_publisher(CompressedImage, 'image/compressed', CAMERA),
             'detections': self.create_publisher(HoiDetectionArray, 'detections', RELIABLE),
         }
 
@@ -81,20 +106,68 @@ class Player(Node):
     def bytes(self, topic: str, data: list[int]) -> None:
         self.topics[topic].publish(bytes(data))
 
+    def clock(self, stamp: int) -> None:
+        """Set the simulation's clock."""
+        if 'clock' not in self.topics:
+            self.topics['clock'] = self.create_publisher(Clock, '/clock', BEST_EFFORT)
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(stamp, NANOSECONDS)
+        self.topics['clock'].publish(message)
+
+    def best_effort(self) -> None:
+        """Offer images with no promise that they arrive, as many camera drivers do."""
+        self.destroy_publisher(self.topics['image'])
+        self.topics['image'] = self.create_publisher(Image, 'image', BEST_EFFORT)
+
+    def stream(
+        self, stamp: int, count: int, rate: float, every: int, fields: dict[str, Any], rows: list
+    ) -> None:
+        """Publish images at a rate, and detections of every so many-th; then say 'streamed'."""
+        message = Image(**fields)
+        message.data = bytes(fields['step'] * fields['height'])
+        due = time.monotonic()
+        for number in range(count):
+            time.sleep(max(0.0, due - time.monotonic()))
+            due += 1 / rate
+            stamp += round(NANOSECONDS / rate)
+            self.topics['image'].publish(set_header(message, stamp))
+            if number % every == every - 1:
+                self.detections(stamp, rows, 1)
+        say('streamed', stamp=stamp)
+
+    def mutate(self, stamp: int, count: int, seed: int, rows: list) -> None:
+        """Publish pairs of which one message or both are damaged; then say 'mutated'."""
+        random = Random(seed)
+        image = Image(width=64, height=48, encoding='rgb8', step=192, data=bytes(192 * 48))
+        names = ('class_name', 'score', 'x1', 'y1', 'x2', 'y2', 'track_id')
+        found = HoiDetectionArray(detections=[HoiDetection(**dict(zip(names, r))) for r in rows])
+        for _ in range(count):
+            stamp += 1_000_000
+            damaged = random.choice((['image'], ['detections'], ['image', 'detections']))
+            for topic, message in (('image', image), ('detections', found)):
+                data = serialize_message(set_header(message, stamp))
+                self.topics[topic].publish(damage(data, random) if topic in damaged else data)
+            time.sleep(0.001)
+        say('mutated', stamp=stamp)
+
 
 class Recorder(Node):
-    """Commands: show_overlay, hide_overlay, change_state, get_state, set_parameter."""
+    """Commands: its public methods but those of a node."""
 
     def __init__(self) -> None:
         super().__init__('recorder', namespace='hoi')
         self.create_subscription(HoiTripletArray, 'triplets', self._on_triplets, RELIABLE)
         self.create_subscription(HoiFrameStats, 'stats', self._on_stats, RELIABLE)
         self.create_subscription(HoiVocabulary, 'vocabulary', self._on_vocabulary, LATCHED)
+        self.create_subscription(HoiEvent, 'events', self._on_event, RELIABLE)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, RELIABLE)
         self.overlay = None
         self.clients_of_node = {
             'change_state': self.create_client(ChangeState, 'hoi_node/change_state'),
             'get_state': self.create_client(GetState, 'hoi_node/get_state'),
             'set_parameters': self.create_client(SetParameters, 'hoi_node/set_parameters'),
+            'set_verbs': self.create_client(SetVerbs, 'hoi_node/set_verbs'),
+            'snapshot': self.create_client(Trigger, 'hoi_node/snapshot'),
         }
 
     def show_overlay(self) -> None:
@@ -116,6 +189,14 @@ class Recorder(Node):
         assert isinstance(parameter.value, ParameterValue)
         result = self._call('set_parameters', SetParameters.Request(parameters=[parameter]))
         say('parameter', success=result.results[0].successful, reason=result.results[0].reason)
+
+    def set_verbs(self, verbs: list[str]) -> None:
+        result = self._call('set_verbs', SetVerbs.Request(verbs=verbs))
+        say('verbs', success=result.success, message=result.message)
+
+    def snapshot(self) -> None:
+        result = self._call('snapshot', Trigger.Request())
+        say('snapshot', success=result.success, message=result.message)
 
     def _call(self, service: str, request: Any) -> Any:
         client = self.clients_of_node[service]
@@ -158,6 +239,16 @@ class Recorder(Node):
             objects=len(message.objects),
         )
 
+    def _on_event(self, message: HoiEvent) -> None:
+        names = ('kind', 'human_id', 'object_id', 'object_name', 'verb', 'mean_score')
+        content = {name: getattr(message, name) for name in names}
+        say('hoi_event', stamp=stamp_of(message), **content)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        (status,) = message.status
+        values = {value.key: value.value for value in status.values}
+        say('diagnosis', level=status.level[0], name=status.name, message=status.message, **values)
+
     def _on_overlay(self, message: Image) -> None:
         say(
             'overlay',
@@ -166,6 +257,22 @@ class Recorder(Node):
             size=[message.width, message.height],
             black=not any(message.data),
         )
+
+
+class Stranger(Node):
+    """What others bring along. Commands: offer, ask."""
+
+    def __init__(self) -> None:
+        super().__init__('stranger', namespace='hoi')
+        self.types = {'Image': Image, 'CompressedImage': CompressedImage}
+
+    def offer(self, topic: str, kind: str, reliable: bool) -> None:
+        """Be a publisher that never says anything."""
+        self.create_publisher(self.types[kind], topic, RELIABLE if reliable else BEST_EFFORT)
+
+    def ask(self, topic: str, kind: str) -> None:
+        """Be a subscriber that wants what was published before it came."""
+        self.create_subscription(self.types[kind], topic, print, LATCHED)
 
 
 def spin(executor: SingleThreadedExecutor) -> None:
@@ -178,7 +285,7 @@ def spin(executor: SingleThreadedExecutor) -> None:
 def main(role: str) -> None:
     """Obey until stdin is closed."""
     rclpy.init(args=[])
-    node = {'player': Player, 'recorder': Recorder}[role]()
+    node = {'player': Player, 'recorder': Recorder, 'stranger': Stranger}[role]()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     thread = threading.Thread(target=spin, args=[executor], daemon=True)
