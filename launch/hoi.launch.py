@@ -48,6 +48,8 @@ def start_node(context: LaunchContext) -> list[Node]:
             # not as remaps, which would put the nodes of all cameras into one namespace
             arguments=LaunchConfiguration('namespace').perform(context).split(),
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            # on a busy machine Python takes seconds to unload torch
+            sigterm_timeout='20',
         )
     ]
 

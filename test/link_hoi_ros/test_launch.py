@@ -1,4 +1,4 @@
-"""The launch file, run by the real launch system where there is one."""
+"""The launch files, run by the real launch system where there is one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 pytest.importorskip('launch', reason='needs ROS 2 with launch')
 pytest.importorskip('launch_ros', reason='needs ROS 2 with launch_ros')
 
-from ament_index_python.packages import PackageNotFoundError
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler
 from launch.event_handlers import OnProcessExit, OnProcessIO
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from launch import LaunchContext, LaunchDescription, LaunchService
 
-LAUNCH_FILE = Path(__file__).parents[2] / 'launch' / 'hoi.launch.py'
-ARGUMENTS = {
+FOLDER = Path(__file__).parents[2] / 'launch'
+HOI_ARGUMENTS = {
     'namespace',
     'params_file',
     'image',
@@ -32,20 +32,25 @@ ARGUMENTS = {
     'use_sim_time',
     'log_level',
 }
+ARGUMENTS = {
+    'hoi': HOI_ARGUMENTS,
+    'two_cameras': {'first', 'second', 'one_process'},
+    'bag': {'bag', 'rate', 'delay'},
+}
 
 
-@pytest.fixture
-def source() -> PythonLaunchDescriptionSource:
-    found = PythonLaunchDescriptionSource(str(LAUNCH_FILE))
+def source(name: str) -> PythonLaunchDescriptionSource:
+    """A launch file of ours, where the package is installed."""
+    found = PythonLaunchDescriptionSource(str(FOLDER / f'{name}.launch.py'))
     try:
-        found.get_launch_description(LaunchContext())
+        get_package_share_directory('link_hoi_ros')
     except PackageNotFoundError:
         pytest.skip('link_hoi_ros is not installed where ament looks (colcon build)')
     return found
 
 
-def run(source: PythonLaunchDescriptionSource, **arguments: str) -> tuple[int, str]:
-    """Launch until the node ends by itself; its exit status and what it wrote."""
+def run(name: str, **arguments: str) -> tuple[list[int], str]:
+    """Launch until all nodes end by themselves; their exit status and what they wrote."""
     codes, log = [], []
     handlers = [
         OnProcessExit(on_exit=lambda event, _: codes.append(event.returncode)),
@@ -56,32 +61,43 @@ def run(source: PythonLaunchDescriptionSource, **arguments: str) -> tuple[int, s
         LaunchDescription(
             [
                 *map(RegisterEventHandler, handlers),
-                IncludeLaunchDescription(source, launch_arguments=arguments.items()),
+                IncludeLaunchDescription(source(name), launch_arguments=arguments.items()),
             ]
         )
     )
     service.run()
-    assert len(codes) == 1
-    return codes[0], ''.join(log)
+    return codes, ''.join(log)
 
 
-def test_it_has_its_arguments_each_with_a_description(source):
-    entities = source.get_launch_description(LaunchContext()).entities
+@pytest.mark.parametrize('name', ARGUMENTS)
+def test_each_has_its_arguments_with_a_description(name):
+    entities = source(name).get_launch_description(LaunchContext()).entities
     declared = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
-    assert {argument.name for argument in declared} == ARGUMENTS
+    assert {argument.name for argument in declared} == ARGUMENTS[name]
     assert all(argument.description for argument in declared)
 
 
-def test_arguments_reach_the_node_and_its_failure_reaches_the_launch(source):
-    code, log = run(source, namespace='front', model='no/such/model', detections_type='hoi')
-    assert code == 1
+def test_all_launch_files_are_tested():
+    assert {path.name.split('.')[0] for path in FOLDER.glob('*.launch.py')} == set(ARGUMENTS)
+
+
+def test_arguments_reach_the_node_and_its_failure_reaches_the_launch():
+    codes, log = run('hoi', namespace='front', model='no/such/model', detections_type='hoi')
+    assert codes == [1]
     assert 'front.hoi_node' in log
     assert 'no/such/model' in log
 
 
-def test_an_argument_left_out_leaves_the_value_to_the_parameter_file(source, tmp_path):
+def test_an_argument_left_out_leaves_the_value_to_the_parameter_file(tmp_path):
     file = tmp_path / 'mine.yaml'
     file.write_text("/**:\n  ros__parameters:\n    model: 'model/of/the/file'\n")
-    code, log = run(source, params_file=str(file))
-    assert code == 1
+    codes, log = run('hoi', params_file=str(file))
+    assert codes == [1]
     assert 'model/of/the/file' in log
+
+
+def test_arguments_of_the_node_hold_for_both_cameras():
+    codes, log = run('two_cameras', second='left', model='no/such/model', detections_type='hoi')
+    assert codes == [1, 1]
+    assert 'front.hoi_node' in log and 'left.hoi_node' in log
+    assert log.count('no checkpoint no/such/model') == 2
