@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from link_hoi_core.drawing import HUMAN, OBJECT, draw_interactions
+from link_hoi_core.drawing import HUMAN, OBJECT, choose_shown, draw_interactions
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import load_vocabulary
 
@@ -48,6 +48,22 @@ def test_what_takes_part_in_nothing_and_what_is_beyond_top_is_left_out():
     assert not drawn[30:150, 420:480].any()
     first = draw_interactions(black(400, 600), found, both.take(slice(1)), VOCABULARY)
     assert np.array_equal(drawn, first)
+
+
+def test_what_is_shown_is_one_box_a_participant_and_one_link_a_pair():
+    boxes = [[20, 40, 220, 380], [300, 200, 560, 390], [420, 30, 580, 160], [0, 0, 5, 5]]
+    found = detections(boxes, [0, 0, BICYCLE, 0], (400, 600))
+    triplets = interactions((0, 1, HOLD, 0.9), (1, 2, RIDE, 0.8), (1, 2, SIT_ON, 0.7))
+    participants, links = choose_shown(found, triplets, VOCABULARY)
+    assert [(p.box.tolist(), p.name, p.colour) for p in participants] == [
+        (boxes[2], 'bicycle', OBJECT),
+        (boxes[0], 'person', HUMAN),
+        (boxes[1], 'person', HUMAN),  # also where someone holds him
+    ]
+    assert [(link.human.tolist(), link.object.tolist(), link.verbs) for link in links] == [
+        (boxes[0], boxes[1], ['hold 0.90']),
+        (boxes[1], boxes[2], ['ride 0.80', 'sit on 0.70']),
+    ]
 
 
 def test_the_verbs_of_a_pair_share_one_label_and_verbs_change_the_picture():
