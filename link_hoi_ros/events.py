@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -13,7 +13,7 @@ from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import NO_INTERACTION, Vocabulary
 from link_hoi_msgs.msg import HoiEvent
 from link_hoi_ros.frame import NANOSECONDS
-from link_hoi_ros.identities import Identities
+from link_hoi_ros.identities import Identities, Thing
 
 # People and things are known for this long after an interaction without them has ended.
 MEMORY = NANOSECONDS
@@ -79,34 +79,28 @@ class Event:
 
 @dataclass
 class _Run:
-    """An interaction that holds, told or not yet told."""
+    """An interaction that holds."""
 
-    human_id: str
-    object_id: str
-    object_name: str
-    verb: str
+    human: Thing
+    object: Thing
+    verb: int
     start: int
     held: int  # the last image in which it did
     images: int = 0
     total: float = 0.0
-    told: bool = False
+    told: Event | None = None  # its start
 
     def extend(self, stamp: int, score: float) -> None:
         self.held = stamp
         self.images += 1
         self.total += score
 
-    def event(self, kind: int, stamp: int) -> Event:
-        return Event(
-            kind,
-            stamp,
-            self.human_id,
-            self.object_id,
-            self.object_name,
-            self.verb,
-            self.start,
-            self.total / self.images,
-        )
+    @property
+    def mean_score(self) -> float:
+        return self.total / self.images
+
+    def ended(self, stamp: int) -> Event:
+        return replace(self.told, kind=ENDED, stamp=stamp, mean_score=self.mean_score)
 
 
 class EventTracker:
@@ -122,7 +116,7 @@ class EventTracker:
     def __init__(self, rules: EventRules) -> None:
         self.rules = rules
         self._identities = Identities()
-        self._runs: dict[tuple[str, str, int], _Run] = {}
+        self._runs: dict[tuple[Thing, Thing, int], _Run] = {}
         self._stamp = 0
 
     def update(
@@ -145,14 +139,11 @@ class EventTracker:
         end_time = _nanoseconds(self.rules.end_seconds)
         ended = self.end_all(self._stamp) if stamp < self._stamp else []
         self._stamp = stamp
-        # first, or whoever comes back under the same track id would carry on after any pause
-        unknown = stamp - end_time - MEMORY
-        ended += self._end(stamp, before=unknown)
-        self._identities.forget(before=unknown)
+        self._identities.forget(before=stamp - end_time - MEMORY)
         self._extend(stamp, detections, interactions, vocabulary)
         self._runs = {key: run for key, run in self._runs.items() if run.told or run.held == stamp}
         ended += self._end(stamp, before=min(stamp - end_time + 1, stamp))
-        return ended + self._start(stamp)
+        return ended + self._start(stamp, vocabulary)
 
     def end_all(self, stamp: int) -> list[Event]:
         """End what goes on and forget everything, as at other verbs or when the node stops.
@@ -160,25 +151,38 @@ class EventTracker:
         Args:
             stamp: of the last image, in nanoseconds.
         """
-        ended = [run.event(ENDED, stamp) for run in self._runs.values() if run.told]
+        ended = [run.ended(stamp) for run in self._runs.values() if run.told]
         self._runs.clear()
         self._identities.forget_all()
         return ended
 
-    def _start(self, stamp: int) -> list[Event]:
+    def _start(self, stamp: int, vocabulary: Vocabulary) -> list[Event]:
         """Tell what has lasted long enough."""
         latest = stamp - _nanoseconds(self.rules.start_seconds)
         due = [run for run in self._runs.values() if not run.told and run.start <= latest]
         for run in due:
-            run.told = True
-        return [run.event(STARTED, stamp) for run in due]
+            human, object_ = (
+                vocabulary.objects[run.human.label],
+                vocabulary.objects[run.object.label],
+            )
+            run.told = Event(
+                STARTED,
+                stamp,
+                human_id=self._identities.name(run.human, human),
+                object_id=self._identities.name(run.object, object_),
+                object_name=object_,
+                verb=vocabulary.verbs[run.verb],
+                start=run.start,
+                mean_score=run.mean_score,
+            )
+        return [run.told for run in due]
 
     def _end(self, stamp: int, before: int) -> list[Event]:
         """Drop what held for the last time before a stamp; the ends of what was told."""
         over = {key: run for key, run in self._runs.items() if run.held < before}
         for key in over:
             del self._runs[key]
-        return [run.event(ENDED, stamp) for run in over.values() if run.told]
+        return [run.ended(stamp) for run in over.values() if run.told]
 
     def _extend(
         self,
@@ -189,29 +193,23 @@ class EventTracker:
     ) -> None:
         """Carry on what holds in this image, and begin what may start."""
         rules = self.rules
-        ids = self._identities.follow(
-            stamp,
-            detections,
-            _followed(detections, interactions),
-            vocabulary.objects,
-            rules.overlap,
+        things = self._identities.follow(
+            stamp, detections, _followed(detections, interactions), rules.overlap
         )
         holds = _doing(interactions, vocabulary)
         holds = holds.take(holds.score >= rules.end_score)
         sure = holds.score >= rules.start_score
-        for human, thing, verb, score, is_sure in zip(
+        for human, object_, verb, score, is_sure in zip(
             holds.human.tolist(),
             holds.object.tolist(),
             holds.verb.tolist(),
             holds.score.tolist(),
             sure.tolist(),
         ):
-            key = (ids[human], ids[thing], verb)
+            key = (things[human], things[object_], verb)
             run = self._runs.get(key)
             if run is None and is_sure:
-                name = vocabulary.objects[detections.labels[thing]]
-                run = _Run(*key[:2], name, vocabulary.verbs[verb], stamp, stamp)
-                self._runs[key] = run
+                run = self._runs[key] = _Run(*key, start=stamp, held=stamp)
             if run is not None and (run.told or is_sure):
                 run.extend(stamp, score)
 

@@ -12,32 +12,31 @@ from link_hoi_core.geometry import box_iou
 from link_hoi_core.structures import Detections
 
 
-@dataclass
+@dataclass(eq=False)
 class Thing:
-    """A person or a thing that was seen.
+    """A person or a thing that was seen; equal to itself only.
 
     Attributes:
-        id: what it is called for as long as it is known.
         label: index of its class.
         box: (4,) where it was seen last, xyxy in pixels.
         track_id: the detector's last one for it; '' where it was never tracked.
         seen: stamp of the last image that showed it, in nanoseconds.
+        id: what it is called for as long as it is known; '' until that is asked for.
     """
 
-    id: str
     label: int
     box: np.ndarray
     track_id: str
     seen: int
+    id: str = ''
 
 
 class Identities:
-    """Gives each detection an id that stays the same while the person or thing is followed.
+    """Follows people and things, and gives them ids that stay.
 
-    The id is the detector's track id, or a name such as 'bicycle#2' where there is none, or where
-    something else is called so. A box without a track id, or with a new one, continues the thing
-    of its class that it overlaps most, unless that thing's own track is in the image: trackers
-    lose their ids and give new ones over the same box.
+    A box whose track id is known is the thing of that track. One without a track id, or with a new
+    one, continues the thing of its class that it overlaps most, unless that thing's own track is
+    in the image: trackers lose their ids and give new ones over the same box.
     """
 
     def __init__(self) -> None:
@@ -49,19 +48,13 @@ class Identities:
         stamp: int,
         detections: Detections,
         rows: Sequence[int],
-        objects: Sequence[str],
         overlap: float,
-    ) -> dict[int, str]:
-        """Ids of the detections at `rows` of an image.
+    ) -> dict[int, Thing]:
+        """What the detections at `rows` of an image show; no two show the same.
 
         Args:
             stamp: of the image, in nanoseconds.
-            rows: those that are followed.
-            objects: names of the classes, by label.
             overlap: least IoU of two boxes of one class that are the same thing.
-
-        Returns:
-            the id by row; no two rows have the same.
         """
         tracks = _tracks(detections)
         found = self._by_track(detections, rows, tracks)
@@ -69,16 +62,28 @@ class Identities:
             detections, [row for row in rows if row not in found], tracks, overlap
         )
         for row in rows:
-            label, box = int(detections.labels[row]), detections.boxes[row]
+            box = detections.boxes[row]
             if row in found:
                 thing = found[row]
                 thing.box, thing.seen = box, stamp
                 thing.track_id = tracks[row] or thing.track_id
             else:
-                name = self._new_id(tracks[row], objects[label])
-                found[row] = Thing(name, label, box, tracks[row], stamp)
+                found[row] = Thing(int(detections.labels[row]), box, tracks[row], stamp)
                 self._things.append(found[row])
-        return {row: thing.id for row, thing in found.items()}
+        return found
+
+    def name(self, thing: Thing, class_name: str) -> str:
+        """The id of what is followed, no one else's.
+
+        Its track id when it is first asked for; or 'bicycle#2' and so on where it has none, or
+        where something else is called so.
+        """
+        if not thing.id:
+            called = {other.id for other in self._things}
+            numbered = (f'{class_name}#{number}' for number in self._numbers)
+            candidates = itertools.chain([thing.track_id], numbered)
+            thing.id = next(new for new in candidates if new and new not in called)
+        return thing.id
 
     def forget(self, before: int) -> None:
         """Forget what was last seen before this stamp."""
@@ -122,12 +127,6 @@ class Identities:
                 found[rows[i]] = gone[j]
                 free.remove(j)
         return found
-
-    def _new_id(self, track_id: str, name: str) -> str:
-        """The track id, or a numbered name where there is none or something known is called so."""
-        called = {thing.id for thing in self._things} | {''}
-        numbered = (f'{name}#{number}' for number in self._numbers)
-        return next(new for new in itertools.chain([track_id], numbered) if new not in called)
 
 
 def _tracks(detections: Detections) -> list[str]:

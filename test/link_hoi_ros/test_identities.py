@@ -25,8 +25,8 @@ class Scene:
         self.stamp += 100_000_000
         labels, boxes, tracks = zip(*rows)
         found = Detections(np.array(boxes), np.full(len(rows), 0.9), labels, (480, 640), tracks)
-        ids = self.identities.follow(self.stamp, found, range(len(rows)), OBJECTS, overlap)
-        return [ids[row] for row in range(len(rows))]
+        things = self.identities.follow(self.stamp, found, range(len(rows)), overlap)
+        return [self.identities.name(things[i], OBJECTS[row[0]]) for i, row in enumerate(rows)]
 
 
 def shifted(box: tuple[float, ...], by: float) -> tuple[float, ...]:
@@ -112,6 +112,20 @@ def test_the_forgotten_come_back_as_others_and_numbers_are_not_given_again():
 def test_only_the_rows_asked_for_are_followed():
     found = Detections(np.array([LEFT, RIGHT]), [0.9, 0.9], [PERSON, PERSON], (480, 640))
     identities = Identities()
-    assert identities.follow(1, found, [1], OBJECTS, 0.3) == {1: 'person#1'}
-    assert identities.follow(2, found, [], OBJECTS, 0.3) == {}
-    assert identities.follow(3, found, [0, 1], OBJECTS, 0.3) == {0: 'person#2', 1: 'person#1'}
+    first = identities.follow(1, found, [1], 0.3)
+    assert list(first) == [1]
+    assert identities.follow(2, found, [], 0.3) == {}
+    both = identities.follow(3, found, [0, 1], 0.3)
+    assert both[1] is first[1] and both[0] is not first[1]
+
+
+def test_an_id_is_given_when_it_is_asked_for():
+    scene = Scene()
+    found = Detections(np.array([LEFT, RIGHT]), [0.9, 0.9], [PERSON] * 2, (480, 640), ('', '7'))
+    for _ in range(3):
+        things = scene.identities.follow(1, found, [0, 1], 0.3)
+    assert scene.identities.name(things[0], 'person') == 'person#1'
+    things[1].track_id = '8'  # the tracker's last word
+    assert scene.identities.name(things[1], 'person') == '8'
+    things[1].track_id = '9'
+    assert scene.identities.name(things[1], 'person') == '8'
