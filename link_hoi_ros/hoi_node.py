@@ -16,11 +16,12 @@ from typing import Any
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
@@ -29,6 +30,7 @@ from std_srvs.srv import Trigger
 from link_hoi_msgs.srv import SetVerbs
 from link_hoi_ros import parameters, qos
 from link_hoi_ros.diagnostics_publisher import DiagnosticsPublisher
+from link_hoi_ros.ending import Ending
 from link_hoi_ros.frame import NANOSECONDS, nanoseconds
 from link_hoi_ros.graph import publishers_of, subscribers_of
 from link_hoi_ros.guard import Guard
@@ -39,6 +41,10 @@ from link_hoi_ros.outputs import Outputs
 from link_hoi_ros.pipeline import NONE, Pipeline
 from link_hoi_ros.snapshot import snapshot_folder, write_snapshot
 from link_hoi_ros.worker import EXIT_SECONDS, Worker
+
+
+# How soon a signal is noticed while no message comes.
+LOOK_SECONDS = 0.2
 
 
 class HoiNode(LifecycleNode):
@@ -70,6 +76,10 @@ class HoiNode(LifecycleNode):
             return True
         success = TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def is_configuring(self) -> bool:
+        """Whether the model is being loaded."""
+        return self._lifecycle() == 'configuring'
 
     # Transitions
 
@@ -186,7 +196,7 @@ class HoiNode(LifecycleNode):
         if self._worker is None:
             return
         if self._worker.stop():
-            self._outputs.end_events()
+            self._guard.survives(self._outputs.end_events)
         else:
             self.get_logger().error(
                 f'the model has not answered for {EXIT_SECONDS} s, leaving it behind'
@@ -271,7 +281,7 @@ class HoiNode(LifecycleNode):
 
     def _observe(self) -> Observation:
         """What there is to see of this node now."""
-        now, (_, lifecycle) = time.monotonic_ns(), self._state_machine.current_state
+        now, lifecycle = time.monotonic_ns(), self._lifecycle()
         pipeline, outputs, matcher = self._pipeline, self._outputs, self._matcher
         worker, inputs = self._worker, dict(self._inputs)
         about = {name: str(self._value(name)) for name in ('model', 'device', 'detections_type')}
@@ -298,13 +308,16 @@ class HoiNode(LifecycleNode):
 
     # All threads
 
+    def _lifecycle(self) -> str:
+        return self._state_machine.current_state[1]
+
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
     def destroy_node(self) -> None:
         """Stop, free and end."""
+        self._diagnostics.close()  # nobody looks at what is being destroyed
         self.close()
-        self._diagnostics.close()
         super().destroy_node()
 
     def warn_once(self, sentence: str) -> None:
@@ -312,19 +325,17 @@ class HoiNode(LifecycleNode):
         self._guard.warn_once(sentence)
 
 
-def _spin(nodes: list[HoiNode]) -> None:
+def _spin(nodes: list[HoiNode], ending: Ending) -> None:
     """Serve callbacks until a signal; a message that rclpy cannot decode is not the end."""
     executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
     try:
-        while nodes[0].context.ok():
+        while not ending.asked:
             try:
-                executor.spin()
+                executor.spin_once(LOOK_SECONDS)
             except UnicodeDecodeError as error:
                 nodes[0].warn_once(f'a message holds text that is not UTF-8: {error}')
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         executor.shutdown(timeout_sec=1.0)
 
@@ -335,14 +346,15 @@ def main(args: list[str] | None = None) -> int:
     `hoi_node front rear` serves two cameras in one process; 1 is returned where one cannot start.
     """
     arguments = sys.argv if args is None else ['hoi_node', *args]
-    rclpy.init(args=arguments)
     nodes: list[HoiNode] = []
+    ending = Ending(lambda: any(node.is_configuring() for node in nodes))
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         for namespace in remove_ros_args(arguments)[1:] or [None]:
             nodes.append(HoiNode(namespace))
-        if not all(node.autostart() for node in nodes):
+        if not all(ending.asked or node.autostart() for node in nodes):
             return 1
-        _spin(nodes)
+        _spin(nodes, ending)
     except (ValueError, ParameterException) as error:
         print(f'hoi_node: {error}', file=sys.stderr)
         return 1

@@ -291,6 +291,16 @@ def test_a_signal_ends_it_cleanly_while_frames_come(make_bench, how):
     assert 'Traceback' not in bench.node.log()
 
 
+def test_ctrl_c_while_an_interaction_goes_on(make_bench):
+    bench = make_bench(**{'event.start_score': 0.1, 'event.end_score': 0.05})
+    bench.wait_active()
+    for _ in range(20):
+        bench.frame(RIDER)
+    bench.recorder.wait('hoi_event')
+    assert bench.node.stop() == 0
+    assert 'Traceback' not in bench.node.log()
+
+
 def test_it_runs_its_own_detector_and_a_model_that_sees_pixels(make_bench, tmp_path):
     """One topic in, the camera's; `model` and `detector` say the rest."""
     for package in ('onnxruntime', 'timm', 'torchvision'):
