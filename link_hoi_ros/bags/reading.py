@@ -19,7 +19,7 @@ from rclpy.serialization import deserialize_message
 from link_hoi_core.optional import require
 from link_hoi_ros.frame import NANOSECONDS
 
-INSTALL = "pip install 'rosbags>=0.10.11'"
+INSTALL = "pip install 'rosbags>=0.11'"
 _CDR_HEADER = 4  # bytes before the message; the second one tells the byte order
 _STAMP = 8  # bytes
 
@@ -63,6 +63,8 @@ class Bag:
         with _one_sentence(self.path):
             self._reader = rosbag2.Reader(self.path)
             self._reader.open()
+            if self.path.is_dir():
+                _as_metadata_say(self._reader)
         if not self._reader.message_count:
             self.close()
             raise ValueError(f'{path}: the bag has no message')
@@ -134,11 +136,14 @@ def message_class(type_name: str) -> type:
     """The class of 'sensor_msgs/msg/Image'.
 
     Raises:
-        ImportError: its package is not installed.
+        ImportError: its package is not installed, or has no such type.
     """
-    package, _, name = type_name.split('/')
+    package, _, name = type_name.partition('/msg/')
     install = f'apt install ros-$ROS_DISTRO-{package.replace("_", "-")}'
-    return getattr(require(f'{package}.msg', install, f'a topic of {type_name}'), name)
+    module = require(f'{package}.msg', install, f'a topic of {type_name}')
+    if not hasattr(module, name):
+        raise ImportError(f'{package} as it is installed has no type {type_name}')
+    return getattr(module, name)
 
 
 def deserialised(recorded: Recorded, message_type: type) -> Any:
@@ -187,9 +192,23 @@ def definitions_of(package: str) -> Path:
     raise FileNotFoundError(f'the definitions of {package} are not installed')
 
 
+def _as_metadata_say(reader: Any) -> None:
+    """Let the files' topics have the QoS that metadata.yaml tells.
+
+    rosbags takes a topic of a file for one of the metadata only where the QoS of both are equal,
+    and else reads nothing. In bags that were converted, merged or edited they differ.
+    """
+    told = {(item.topic, item.msgtype): item.ext for item in reader.connections}
+    for file in reader.storage.storages:
+        file.connections[:] = [
+            item._replace(ext=told.get((item.topic, item.msgtype), item.ext))
+            for item in file.connections
+        ]
+
+
 def _installed_hash(type_name: str) -> str | None:
     """RIHS01 of a type as it is installed; None before ROS 2 Iron, which has no such hashes."""
-    package, _, name = type_name.split('/')
+    package, _, name = type_name.partition('/msg/')
     try:
         hashes = json.loads((definitions_of(package) / f'{name}.json').read_text())['type_hashes']
     except FileNotFoundError:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 
 import pytest
+import yaml
 from bag_files import START, image, street, write_bag
 from rosbags.rosbag2 import CompressionMode
 from sensor_msgs.msg import Image
@@ -108,6 +109,23 @@ def test_a_bag_whose_messages_are_gone_is_not_read_as_if_it_had_none(tmp_path):
     with sqlite3.connect(file) as database:
         database.execute('DELETE FROM messages WHERE id > 2')
     assert 'messages of /camera/detections, /camera/image_raw are missing' in refusal(path)
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_a_bag_is_read_though_its_metadata_tell_another_qos_than_its_files(tmp_path, storage):
+    """As of bags that were converted, or whose metadata.yaml was edited to play them otherwise."""
+    path = write_bag(tmp_path / 'bag', street(2), storage, version=8)
+    expected = read(path)
+    content = yaml.safe_load((path / 'metadata.yaml').read_text())
+    unspecified = '{sec: 0, nsec: 0}'
+    for item in content['rosbag2_bagfile_information']['topics_with_message_count']:
+        item['topic_metadata']['offered_qos_profiles'] = (
+            '- {history: 1, depth: 5, reliability: 1, durability: 2, liveliness: 1, '
+            f'deadline: {unspecified}, lifespan: {unspecified}, '
+            f'liveliness_lease_duration: {unspecified}, avoid_ros_namespace_conventions: false}}'
+        )
+    (path / 'metadata.yaml').write_text(yaml.safe_dump(content))
+    assert read(path) == expected
 
 
 def test_another_definition_of_a_type_is_refused_and_not_misread(tmp_path):
