@@ -53,7 +53,7 @@ class Recording:
             self._partial = Path(stack.enter_context(folder)) / path.name
             plugin = rosbag2.StoragePlugin[storage.upper()]
             self._writer = rosbag2.Writer(self._partial, version=VERSION, storage_plugin=plugin)
-            self._writer.open()
+            self._writer.__enter__()
             types = typestore()
             self._connections = {
                 topic: self._writer.add_connection(
@@ -76,11 +76,9 @@ class Recording:
 
     def __exit__(self, error_type: type | None, *error: object) -> None:
         with self._stack:
+            self._writer.__exit__(error_type, *error)
             if error_type is None:
-                self._writer.close()
                 self._partial.rename(self._path)
-            else:
-                self._writer.abort()
 
 
 def type_name(message_type: type) -> str:
