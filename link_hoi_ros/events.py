@@ -104,10 +104,9 @@ class _Run:
 
 
 class EventTracker:
-    """Follows the interactions of one camera.
+    """Follows the interactions of one camera; 'no interaction' is none.
 
-    For each human, object and verb STARTED and ENDED take turns, STARTED first. 'no interaction'
-    is none.
+    For each human, object and verb STARTED and ENDED take turns, STARTED first.
 
     Attributes:
         rules: may be replaced at any time; the next image is judged by the new ones.
@@ -161,10 +160,7 @@ class EventTracker:
         latest = stamp - _nanoseconds(self.rules.start_seconds)
         due = [run for run in self._runs.values() if not run.told and run.start <= latest]
         for run in due:
-            human, object_ = (
-                vocabulary.objects[run.human.label],
-                vocabulary.objects[run.object.label],
-            )
+            human, object_ = (vocabulary.objects[thing.label] for thing in (run.human, run.object))
             run.told = Event(
                 STARTED,
                 stamp,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from link_hoi_core.data.recorded import read_recorded
+from link_hoi_core.predictor import HoiPredictor
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import load_vocabulary, with_verbs
 
@@ -18,9 +21,13 @@ pytest.importorskip('link_hoi_msgs.msg', reason='needs ROS 2 and link_hoi_msgs')
 
 from std_msgs.msg import Header
 
+import link_hoi_ros
 from link_hoi_msgs.msg import HoiEvent
+from link_hoi_ros import parameters
 from link_hoi_ros.events import ENDED, STARTED, Event, EventRules, EventTracker, event_message
+from link_hoi_ros.outputs import event_rules
 
+RECORDED = Path(link_hoi_ros.__file__).parent / 'data' / 'bikes_detections.json.gz'
 SECOND = 1_000_000_000
 FRAME = SECOND // 10
 RULES = EventRules(start_score=0.4, end_score=0.25, start_seconds=0.3, end_seconds=0.5, overlap=0.3)
@@ -191,6 +198,16 @@ def test_end_all_ends_what_was_told_and_forgets_the_rest():
     assert film.tracker.end_all(film.stamp) == []
 
 
+def test_who_was_followed_before_the_end_of_all_is_someone_else_after_it():
+    film = Film()
+    nobody: Row = (PERSON, RIDER[1], '')
+    for _ in range(2):
+        for _ in range(4):
+            film.show(0.9, people=nobody)
+        film.tracker.end_all(film.stamp)
+    assert [event.human_id for event in film.events] == ['person#1', 'person#2']
+
+
 def test_other_rules_hold_from_the_next_image():
     film = Film()
     for _ in range(10):
@@ -237,6 +254,20 @@ def test_verbs_of_any_words_are_followed_under_their_names():
     assert [event.verb for event in events] == ['pedal']
 
 
+def test_a_detector_that_finds_someone_twice_does_not_split_the_interaction():
+    """Of boxes that overlap the model takes the surest, now this one, now that one."""
+    tracker, events = EventTracker(RULES), []
+    boxes = np.array([(100, 50, 200, 300), (104, 52, 205, 305), (80, 150, 260, 350)])
+    for frame in range(20):
+        scores = [0.9, 0.8, 0.9] if frame % 2 else [0.8, 0.9, 0.9]
+        found = Detections(boxes, scores, [PERSON, PERSON, BICYCLE], SIZE)
+        rider = int(np.argmax(scores[:2]))
+        events += tracker.update(
+            frame * FRAME, found, triplets((rider, 2, 'ride', 0.9)), VOCABULARY
+        )
+    assert [event.kind for event in events] == [STARTED]
+
+
 def test_thousands_of_detections_are_not_followed_one_by_one():
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, 400, (2000, 2))
@@ -255,6 +286,23 @@ def test_thousands_of_detections_are_not_followed_one_by_one():
     ]
     assert [event.kind for event in events] == [STARTED]
     assert len(tracker._identities._things) < 200
+
+
+def test_the_man_on_the_bicycle_of_the_demo_starts_and_ends_once_a_verb():
+    """Real detections of a real video, the embedded model, and the node's own rules."""
+    rules = event_rules(parameters.defaults().__getitem__)
+    predictor = HoiPredictor.from_checkpoint('boxes', device='cpu', score_threshold=rules.end_score)
+    tracker, events = EventTracker(rules), []
+    for index, image in enumerate(read_recorded(RECORDED, predictor.vocabulary)):
+        found = predictor.predict(None, image.detections)
+        stamp = index * SECOND // 25
+        events += tracker.update(stamp, image.detections, found, predictor.vocabulary)
+    told = [(event.verb, event.kind) for event in events]
+    assert ('straddle', STARTED) in told
+    assert len(set(told)) == len(told) <= 8
+    for event in events:  # he is in view from 4.3 to 5.5 s
+        assert event.object_name == 'bicycle'
+        assert 4.2 * SECOND < event.start < event.stamp < 6.5 * SECOND
 
 
 def test_the_message_says_when_where_and_what():
