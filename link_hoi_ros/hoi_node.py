@@ -42,7 +42,6 @@ from link_hoi_ros.pipeline import NONE, Pipeline
 from link_hoi_ros.snapshot import snapshot_folder, write_snapshot
 from link_hoi_ros.worker import EXIT_SECONDS, Worker
 
-
 # How soon a signal is noticed while no message comes.
 LOOK_SECONDS = 0.2
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
@@ -26,6 +27,9 @@ from link_hoi_ros.frame import Frame
 from link_hoi_ros.guard import Guard
 from link_hoi_ros.images import rgb_to_image
 from link_hoi_ros.messages import triplets_message, vocabulary_message
+
+# What is on its way is lost with its publisher; who has stopped listening must not hold us up.
+ARRIVAL = Duration(seconds=0.5)
 
 
 class Outputs:
@@ -64,7 +68,9 @@ class Outputs:
         )
 
     def destroy(self) -> None:
-        """Take the publishers back."""
+        """Take the publishers back, once the last events have arrived."""
+        if 'events' in self._publishers:
+            self._publishers['events'].wait_for_all_acked(ARRIVAL)
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.popitem()[1])
 
