@@ -26,6 +26,7 @@ from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
+from visualization_msgs.msg import ImageMarker
 
 from link_hoi_msgs.msg import (
     HoiDetection,
@@ -161,7 +162,7 @@ class Recorder(Node):
         self.create_subscription(HoiVocabulary, 'vocabulary', self._on_vocabulary, LATCHED)
         self.create_subscription(HoiEvent, 'events', self._on_event, RELIABLE)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, RELIABLE)
-        self.overlay = None
+        self.overlay = self.markers = None
         self.clients_of_node = {
             'change_state': self.create_client(ChangeState, 'hoi_node/change_state'),
             'get_state': self.create_client(GetState, 'hoi_node/get_state'),
@@ -175,6 +176,9 @@ class Recorder(Node):
 
     def hide_overlay(self) -> None:
         self.destroy_subscription(self.overlay)
+
+    def show_markers(self) -> None:
+        self.markers = self.create_subscription(ImageMarker, 'markers', self._on_markers, RELIABLE)
 
     def change_state(self, transition: int) -> None:
         request = ChangeState.Request()
@@ -248,6 +252,9 @@ class Recorder(Node):
         (status,) = message.status
         values = {value.key: value.value for value in status.values}
         say('diagnosis', level=status.level[0], name=status.name, message=status.message, **values)
+
+    def _on_markers(self, message: ImageMarker) -> None:
+        say('markers', stamp=stamp_of(message), segments=len(message.outline_colors))
 
     def _on_overlay(self, message: Image) -> None:
         say(
