@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from link_hoi_msgs.msg import HoiFrameStats
-from link_hoi_ros.frame import Frame
+from link_hoi_ros.frame import NANOSECONDS, Frame
 from link_hoi_ros.guard import Guard
 from link_hoi_ros.matching import IMAGE_COUNTERS, Matcher, Pair
 from link_hoi_ros.outputs import Outputs
@@ -17,6 +17,8 @@ from link_hoi_ros.pipeline import Pipeline
 EXIT_SECONDS = 5.0
 # How often counters are published while no image is processed.
 IDLE_SECONDS = 1.0
+# What goes on ends in the time of the images; where these stay away for so long, it has ended too.
+SILENCE = 10 * NANOSECONDS
 
 
 class Worker:
@@ -40,6 +42,7 @@ class Worker:
         self.latency: float | None = None
         self._matcher, self._pipeline, self._outputs = matcher, pipeline, outputs
         self._guard, self._now = guard, now
+        self._worked = now()
         self._told = dict.fromkeys(IMAGE_COUNTERS, 0)
         self._thread = threading.Thread(target=self._work, name='hoi_worker', daemon=True)
         self._thread.start()
@@ -56,8 +59,11 @@ class Worker:
             pair = matcher.take(IDLE_SECONDS)
             stats = HoiFrameStats()
             if pair is not None:
+                self._worked = self._now()
                 stats.header = pair.image.header
                 matcher.finish(guard.survives(lambda: self._process(pair, stats)))
+            elif self._now() - self._worked > SILENCE:
+                guard.survives(self._outputs.end_events)
             guard.survives(lambda: self._tell_counts(stats))
 
     def _process(self, pair: Pair, stats: HoiFrameStats) -> None:

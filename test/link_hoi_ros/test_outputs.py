@@ -83,7 +83,14 @@ def no_events(bench) -> Undo:
     return lambda: set_parameter(bench, 'publish.events', True)
 
 
-@pytest.mark.parametrize('leave', [deactivate, other_verbs, no_events])
+def no_camera(bench) -> Undo:
+    """Ten seconds of nothing."""
+    return lambda: None
+
+
+@pytest.mark.parametrize(
+    'leave', [deactivate, other_verbs, no_events, pytest.param(no_camera, marks=pytest.mark.slow)]
+)
 def test_what_is_followed_no_longer_has_ended(bench, leave):
     begin = len(bench.recorder.events)
     last = frames(bench, RIDER, 0.5)
