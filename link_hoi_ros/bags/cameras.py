@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from link_hoi_ros.bags.reading import Bag
 from link_hoi_ros.frame import NANOSECONDS
 
+LABEL_INFO_TYPE = 'vision_msgs/msg/LabelInfo'
 IMAGE_TYPES = {'sensor_msgs/msg/Image': 'raw', 'sensor_msgs/msg/CompressedImage': 'compressed'}
 DETECTIONS_TYPES = {
     'vision_msgs/msg/Detection2DArray': 'vision_msgs',
@@ -26,6 +27,7 @@ class Camera:
         detections: topic of their detections; None where the node finds them itself.
         transport: 'raw' or 'compressed'.
         kind: the node's detections_type.
+        label_info: topic of the names of the detections' classes, if the bag has one.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Camera:
     detections: str | None
     transport: str
     kind: str
+    label_info: str | None = None
 
     @property
     def topics(self) -> dict[str, str]:
@@ -93,12 +96,13 @@ def find_cameras(
             'builtin'
             if partner is None
             else _checked(bag, partner, DETECTIONS_TYPES, 'detections'),
+            _nearest(_topics(bag, [LABEL_INFO_TYPE]), partner),
         )
         for name, image, partner in zip(names, images, partners)
     ]
 
 
-def _topics(bag: Bag, types: dict[str, str]) -> list[str]:
+def _topics(bag: Bag, types: Collection[str]) -> list[str]:
     return sorted(topic for topic, type_name in bag.types.items() if type_name in types)
 
 
@@ -137,6 +141,13 @@ def _partners(bag: Bag, images: Sequence[str]) -> list[str]:
             f'to which images ({", ".join(images)}): say --image TOPIC ... --detections TOPIC ...'
         )
     return chosen
+
+
+def _nearest(candidates: Sequence[str], topic: str | None) -> str | None:
+    """The one that shares most namespaces with a topic, the first of several; None of none."""
+    if topic is None or not candidates:
+        return None
+    return max(candidates, key=lambda candidate: _shared(candidate, topic))
 
 
 def _shared(one: str, other: str) -> int:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.node import Node, NodeNameNonExistentError
 
 from link_hoi_msgs.msg import HoiFrameStats, HoiTripletArray, HoiVocabulary
 from link_hoi_ros import qos
-from link_hoi_ros.bags.cameras import DETECTIONS_TYPES, IMAGE_TYPES, Camera
+from link_hoi_ros.bags.cameras import DETECTIONS_TYPES, IMAGE_TYPES, LABEL_INFO_TYPE, Camera
 from link_hoi_ros.bags.reading import Bag, Recorded, message_class, stamp_of
+from link_hoi_ros.bags.shots import label_info
 from link_hoi_ros.frame import nanoseconds
 from link_hoi_ros.matching import IMAGE_COUNTERS
 
 # Of HoiFrameStats, in the order in which an image goes through them.
 STAGES = ('wait', 'convert', 'backbone', 'interaction', 'publish')
+# A node that was told the names of classes as a parameter does not listen to any others.
+LABEL_SECONDS = 5.0
 
 
 class Listener:
@@ -24,7 +29,8 @@ class Listener:
     Attributes:
         vocabulary: what the node can say; None until it says so.
         answers: triplets for what was published, under the steady time of their arrival.
-        published: of each stamp, the steady times at which its image was published.
+        published: of each stamp, the steady times at which its image was published, and the loop
+            of the bag in which that was.
         counts: the node's counters, as they were last told.
         worked_on: stamp of the image that the node worked on last.
         stages: milliseconds that the node needed for each image, in the order of STAGES.
@@ -36,7 +42,7 @@ class Listener:
         self._namespace = namespace or '/'
         self.vocabulary: HoiVocabulary | None = None
         self.answers: list[Recorded] = []
-        self.published: dict[int, list[int]] = {}
+        self.published: dict[int, list[tuple[int, int]]] = {}
         self.counts = self._before = dict.fromkeys(IMAGE_COUNTERS, 0)
         self.worked_on = 0  # stamp in the last stats
         self.stages: list[list[float]] = []
@@ -78,7 +84,20 @@ class Listener:
             self.publishers[topic] = self._ros.create_publisher(
                 message_class(bag.types[topic]), heard_on[bag.types[topic]], qos.result_output()
             )
+        self._tell_label_info(bag, heard_on.get(LABEL_INFO_TYPE, self.topic('label_info')))
         return True
+
+    def _tell_label_info(self, bag: Bag, topic: str) -> None:
+        """Publish the names of the detections' classes, latched as a detector does it."""
+        names = label_info(bag, self.camera)
+        if names is not None:
+            message_type = bag.check_type(names.topic)
+            publisher = self._label_info = self._ros.create_publisher(
+                message_type, topic, qos.latched()
+            )
+            publisher.publish(names.data)
+            if becomes(lambda: publisher.get_subscription_count() > 0, LABEL_SECONDS):
+                publisher.wait_for_all_acked(Duration(seconds=LABEL_SECONDS))
 
     def start_anew(self) -> None:
         """Count from here on."""
@@ -96,13 +115,14 @@ class Listener:
         fates = (count for name, count in self.counts.items() if name != 'received')
         return self.counts['received'] == sum(fates)
 
-    def publish(self, recorded: Recorded) -> None:
-        """Publish a message of the bag as it is."""
+    def publish(self, recorded: Recorded, loop: int) -> None:
+        """Publish a message of the bag as it is, in which loop of it."""
         publisher = self.publishers.get(recorded.topic)
         if publisher is None:
             return
         if recorded.topic == self.camera.image:
-            self.published.setdefault(stamp_of(recorded), []).append(time.monotonic_ns())
+            times = self.published.setdefault(stamp_of(recorded), [])
+            times.append((time.monotonic_ns(), loop))
         publisher.publish(recorded.data)
 
     def _on_triplets(self, data: bytes) -> None:
@@ -118,3 +138,13 @@ class Listener:
 
     def _on_vocabulary(self, message: HoiVocabulary) -> None:
         self.vocabulary = message
+
+
+def becomes(done: Callable[[], bool], seconds: float) -> bool:
+    """Wait until `done()`, but no longer than so many seconds; whether it is."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -163,8 +163,8 @@ def _played(cameras: Sequence[Camera], plan: Plan, answers: Path, report: dict[s
     images = 0
     counts = dict.fromkeys(IMAGE_COUNTERS, 0)
     for found in report['cameras']:
-        images += len(found['images'])
-        latencies += [latency for *_, latency in found['images'] if latency is not None]
+        images += len(found['latencies'])
+        latencies += [latency for latency in found['latencies'] if latency is not None]
         stages += found['stages']
         for name, count in found['counts'].items():
             counts[name] += count
@@ -172,7 +172,7 @@ def _played(cameras: Sequence[Camera], plan: Plan, answers: Path, report: dict[s
         read = [
             answer
             for camera, node, found in zip(cameras, plan.nodes, report['cameras'])
-            for answer in _answers(bag, camera, node, found['order'])
+            for answer in _answers(bag, camera, node, found['answers'])
         ]
     medians = np.median(stages, axis=0).round(3).tolist() if stages else ()
     return Played(

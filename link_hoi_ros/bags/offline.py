@@ -9,8 +9,8 @@ from typing import Any
 from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_ros import parameters
 from link_hoi_ros.bags.cameras import Camera
-from link_hoi_ros.bags.reading import Bag
-from link_hoi_ros.bags.shots import Shot, shots
+from link_hoi_ros.bags.reading import Bag, deserialised
+from link_hoi_ros.bags.shots import Shot, label_info, shots
 from link_hoi_ros.frame import NANOSECONDS, Frame
 from link_hoi_ros.pipeline import Pipeline
 
@@ -83,6 +83,9 @@ def process(
     Raises:
         ValueError: the bag is broken.
     """
+    names = label_info(bag, camera)
+    if names is not None and pipeline.reader.label_info_type is not None:
+        pipeline.reader.set_label_info(deserialised(names, bag.check_type(names.topic)))
     for shot in shots(bag, camera, tolerance, remarks, every):
         if shot.detections is None and camera.detections is not None:
             remarks.note('images without detections, which so gave nothing', shot.key)

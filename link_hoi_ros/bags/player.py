@@ -11,7 +11,6 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_msgs.msg import HoiTripletArray, HoiVocabulary
 from link_hoi_ros import qos
 from link_hoi_ros.bags.cameras import Camera
-from link_hoi_ros.bags.listener import Listener
+from link_hoi_ros.bags.listener import Listener, becomes
 from link_hoi_ros.bags.reading import Bag, Recorded, stamp_of
 from link_hoi_ros.bags.shots import serialised_pairs
 from link_hoi_ros.bags.writing import Recording
@@ -37,8 +36,10 @@ from link_hoi_ros.frame import NANOSECONDS
 START_SECONDS = 180.0
 ANSWER_SECONDS = 60.0
 DRAIN_SECONDS = 30.0
-# How long to wait for the answer to one probe.
+# How long to wait for the answer to one probe, and how far before the bag its stamp lies: so far
+# that nothing of it goes on when the bag begins.
 PROBE_SECONDS = 1.0
+PROBE_LEAD = 10 * NANOSECONDS
 # After this time without a change of the counters nothing more comes.
 SILENCE_SECONDS = 1.5
 CLOCK_SECONDS = 0.02
@@ -86,39 +87,34 @@ class Player:
             ValueError: a node wants other types than the bag has, or no image has detections.
         """
         for listener in self.listeners:
-            _wait(
-                lambda: listener.connect(self._bag),
-                START_SECONDS,
-                f'{listener.node} is not active, or does not listen to '
-                + ' and '.join(listener.camera.topics),
-            )
+            if not becomes(lambda: listener.connect(self._bag), START_SECONDS):
+                inputs = ' and '.join(listener.camera.topics)
+                raise TimeoutError(f'{listener.node} is not active, or does not listen to {inputs}')
         for listener in self.listeners:
             self._probe(listener)
 
     def play(self) -> None:
         """Publish all messages when they are due, as often as planned; then wait for the end."""
         topics = [topic for one in self.listeners for topic in one.publishers]
-        for _ in range(self._plan.loops):
+        for loop in range(self._plan.loops):
             started = time.monotonic()
             for recorded in self._bag.messages(topics):
                 since = (recorded.time - self._bag.start) / 1e9 / self._plan.rate
                 self._sleep_until(started + since, recorded.time)
                 for listener in self.listeners:
-                    listener.publish(recorded)
+                    listener.publish(recorded, loop)
         self._drain()
 
     def _probe(self, listener: Listener) -> None:
-        camera = listener.camera
-        messages = _first_pair(self._bag, camera, self._plan.tolerance)
-        # in whole milliseconds before the bag, and rising
-        stamp = min(stamp_of(messages[0]), self._bag.start) - 1000 * NANOSECONDS
+        messages = _first_pair(self._bag, listener.camera, self._plan.tolerance)
+        self._tell_time(self._bag.start)
+        stamp = max(0, stamp_of(messages[0]) - PROBE_LEAD)
         deadline = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < deadline:
-            stamp += 1_000_000
-            self._tell_time(stamp)
+            stamp += 1  # or it would be stale
             for message in messages:
                 listener.publishers[message.topic].publish(_restamped(message.data, stamp))
-            if _becomes(lambda: listener.worked_on == stamp, PROBE_SECONDS):
+            if becomes(lambda: listener.worked_on == stamp, PROBE_SECONDS):
                 listener.start_anew()
                 return
         raise TimeoutError(f'{listener.node} has not answered in {ANSWER_SECONDS:.0f} s')
@@ -147,30 +143,26 @@ class Player:
 
 
 def report(player: Player) -> dict[str, Any]:
-    """What became of the images, for JSON: for each camera the images and the counters.
+    """What became of the images, for JSON, of each camera.
 
-    `images` are [stamp, loop, milliseconds from its publication to the arrival of its triplets], by
-    stamp and loop, None where none came; `order` are the [stamp, loop] of the answers as they came;
+    `latencies` are the milliseconds from the publication of each image to the arrival of its
+    triplets, None where none came; `answers` are [stamp, loop] of the triplets as they came;
     `stages` are milliseconds in the order of `listener.STAGES`, of each image.
     """
     cameras = []
     for listener in player.listeners:
-        latencies: dict[tuple[int, int], float | None] = {
-            (stamp, loop): None
-            for stamp, times in listener.published.items()
-            for loop in range(len(times))
-        }
-        order = []
+        published = [(stamp, at) for stamp, times in listener.published.items() for at, _ in times]
+        latencies: dict[tuple[int, int], float | None] = dict.fromkeys(published)
+        answers = []
         for answer in listener.answers:
             stamp = stamp_of(answer)
-            times = [at for at in listener.published[stamp] if at <= answer.time]
-            order.append((stamp, len(times) - 1))
-            latencies[order[-1]] = (answer.time - times[-1]) / 1e6
-        images = [(*image, latency) for image, latency in sorted(latencies.items())]
+            at, loop = max(image for image in listener.published[stamp] if image[0] <= answer.time)
+            latencies[stamp, at] = (answer.time - at) / 1e6
+            answers.append((stamp, loop))
         cameras.append(
             {
-                'images': images,
-                'order': order,
+                'latencies': list(latencies.values()),
+                'answers': answers,
                 'counts': listener.gained,
                 'stages': listener.stages,
             }
@@ -239,20 +231,6 @@ def _restamped(data: bytes, stamp: int) -> bytes:
     """A serialised message that begins with a header, under another stamp."""
     order = '<' if data[1] & 1 else '>'
     return data[:4] + struct.pack(f'{order}iI', *divmod(stamp, NANOSECONDS)) + data[12:]
-
-
-def _wait(done: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    if not _becomes(done, seconds):
-        raise TimeoutError(otherwise)
-
-
-def _becomes(done: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 if __name__ == '__main__':

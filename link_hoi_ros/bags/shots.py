@@ -83,6 +83,14 @@ def serialised_pairs(
         yield SerialisedPair(recorded, detections.get(partners.get(stamp)))
 
 
+def label_info(bag: Bag, camera: Camera) -> Recorded | None:
+    """The last names of classes that were recorded for a camera's detections, if there are any."""
+    found = None
+    for found in bag.messages([camera.label_info] if camera.label_info else []):
+        pass
+    return found
+
+
 def pair_stamps(images: Sequence[int], detections: Sequence[int], tolerance: int) -> dict[int, int]:
     """The detections' stamp for each image's that has one; nanoseconds, both rising.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ STORAGES = ('mcap', 'sqlite3')
 # Of metadata.yaml. Version 9 has Jazzy's form of the QoS profiles, which Humble cannot parse; all
 # can parse that of version 8.
 VERSION = 8
-_OURS = 'link_hoi_msgs'
 
 
 class Recording:
@@ -87,13 +86,14 @@ def type_name(message_type: type) -> str:
     return f'{package}/{kind}/{message_type.__name__}'
 
 
-def typestore() -> Any:
-    """The definitions of ROS's own messages and of ours, which go into the bag."""
+def typestore(packages: Sequence[str] = ('link_hoi_msgs',)) -> Any:
+    """The definitions of messages, which go into the bag: ROS's own, and those of packages."""
     typesys = require('rosbags.typesys', INSTALL, 'writing bags')
     types = typesys.get_typestore(typesys.Stores.LATEST)
-    for file in sorted(definitions_of(_OURS).glob('*.msg')):
-        name = f'{_OURS}/msg/{file.stem}'
-        types.register(typesys.get_types_from_msg(file.read_text(), name))
+    for package in packages:
+        for file in sorted(definitions_of(package).glob('*.msg')):
+            name = f'{package}/msg/{file.stem}'
+            types.register(typesys.get_types_from_msg(file.read_text(), name))
     return types
 
 

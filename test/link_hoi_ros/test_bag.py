@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -12,18 +13,23 @@ from bag_files import (
     START,
     annotate,
     detections,
+    header,
     image,
     jpeg,
     key,
     street,
     write_bag,
 )
+from sensor_msgs.msg import CompressedImage
 
 from link_hoi_core import evaluate
 from link_hoi_msgs.msg import HoiEvent, HoiFrameStats, HoiTripletArray, HoiVocabulary
 from link_hoi_ros import bag
 from link_hoi_ros.bags.reading import Bag, deserialised
 
+SHARED = Path(
+    os.environ.get('LINK_HOI_SHARED', Path(__file__).resolve().parents[2].parent / 'shared')
+)
 KEYS = [key(number) for number in range(5)]
 
 
@@ -164,6 +170,59 @@ def test_triplets_events_and_counters_are_recorded_beside_the_bag(tmp_path, stor
     assert [(c.received, c.processed) for c in counters] == [(n, n) for n in range(1, 21)]
     rides = [e for _, e in said['/hoi/events'] if (e.verb, e.object_name) == ('ride', 'bicycle')]
     assert [event.kind for event in rides] == [HoiEvent.STARTED, HoiEvent.ENDED]
+
+
+@pytest.mark.slow
+def test_class_numbers_are_named_by_the_label_info_that_was_recorded(tmp_path):
+    vision = pytest.importorskip('vision_msgs.msg')
+    names = {7: 'person', 3: 'bicycle'}
+    messages = []
+    for topic, time, message in street(3):
+        if topic.endswith('detections'):
+            message = vision.Detection2DArray(
+                header=message.header,
+                detections=[vision_detection(vision, names, d) for d in message.detections[:2]],
+            )
+        messages.append((topic, time, message))
+    entries = [vision.VisionClass(class_id=n, class_name=name) for n, name in names.items()]
+    info = vision.LabelInfo(class_map=entries)
+    messages.append(('/camera/label_info', START, info))
+    path = write_bag(tmp_path / 'bag', messages, packages=('vision_msgs',))
+    found = figures(
+        tmp_path, path, '--annotations', annotate(tmp_path / 'labels.json', KEYS[:3]), '--live'
+    )
+    assert found['annotated'] > 50
+    assert found['live']['difference']['annotated'] == 0
+
+
+def vision_detection(vision, names, found):
+    """A detection as vision_msgs has it, of a class that is a number."""
+    number = next(number for number, name in names.items() if name == found.class_name)
+    hypothesis = vision.ObjectHypothesis(class_id=str(number), score=found.score)
+    made = vision.Detection2D(results=[vision.ObjectHypothesisWithPose(hypothesis=hypothesis)])
+    made.bbox.center.position.x = (found.x1 + found.x2) / 2
+    made.bbox.center.position.y = (found.y1 + found.y2) / 2
+    made.bbox.size_x, made.bbox.size_y = found.x2 - found.x1, found.y2 - found.y1
+    return made
+
+
+def test_the_nodes_own_detector_needs_no_detections_in_the_bag(tmp_path):
+    pytest.importorskip('onnxruntime')
+    weights = SHARED / 'weights' / 'yolox_nano_coco.onnx'
+    photo = SHARED / 'data' / 'images' / 'COCO_val2014_000000000294.jpg'
+    if not (weights.is_file() and photo.is_file()):
+        pytest.skip(f'no test data in {SHARED}')
+    taken = CompressedImage(header=header(START), format='jpeg', data=photo.read_bytes())
+    path = write_bag(tmp_path / 'bag', [('/camera/image_raw/compressed', START, taken)])
+    detector = ['--set', f'detector=onnx:{weights}']
+    assert run('export', path, *detector) == 0
+    (picture,) = (tmp_path / 'bag_frames' / 'images').iterdir()
+    assert picture.read_bytes() == photo.read_bytes()
+    skeleton = json.loads((tmp_path / 'bag_frames' / 'annotations.json').read_text())
+    assert 'person' in skeleton['annotation'][0]['classes']
+    assert run('record', path, *detector) == 0
+    ((_, triplets),) = read(tmp_path / 'bag_hoi')['/hoi/triplets']
+    assert [d.class_name for d in triplets.detections] == skeleton['annotation'][0]['classes']
 
 
 def test_an_export_takes_only_so_many_frames(tmp_path):

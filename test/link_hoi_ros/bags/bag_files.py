@@ -94,9 +94,10 @@ def write_bag(
     storage: str = 'mcap',
     compression: CompressionMode = CompressionMode.NONE,
     version: int = 9,
+    packages: tuple[str, ...] = ('link_hoi_msgs',),
 ) -> Path:
     """As `ros2 bag record` writes it."""
-    types = typestore()
+    types = typestore(packages)
     writer = Writer(path, version=version, storage_plugin=StoragePlugin[storage.upper()])
     writer.set_compression(compression, CompressionFormat.ZSTD)
     with writer:

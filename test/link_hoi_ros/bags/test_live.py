@@ -88,6 +88,19 @@ def test_a_bag_that_is_too_fast_for_the_node_is_accounted_for_all_the_same(tmp_p
 
 
 @pytest.mark.slow
+def test_stamps_since_boot_and_a_repeated_image(tmp_path):
+    """As of drivers that do not know what time it is, and of cameras that stutter."""
+    messages = street(4, first=20_000_000)
+    messages.append((messages[4][0], messages[4][1] + 50_000_000, messages[4][2]))
+    path = write_bag(tmp_path / 'bag', messages)
+    labels = annotate(tmp_path / 'labels.json', [key(n, 20_000_000) for n in range(4)])
+    found = live(tmp_path, path, '--annotations', labels, '--rate', '0.25')
+    check_account(found, 5)
+    assert (found['answered'], found['dropped_stale']) == (4, 1)
+    assert found['differing_frames'] == 0
+
+
+@pytest.mark.slow
 def test_a_node_that_runs_already_is_played_to(tmp_path, ros):
     ros.node(score_threshold=0.3)
     path = write_bag(tmp_path / 'bag', street(3))
