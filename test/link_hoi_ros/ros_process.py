@@ -142,14 +142,16 @@ class Player(Node):
         image = Image(width=64, height=48, encoding='rgb8', step=192, data=bytes(192 * 48))
         names = ('class_name', 'score', 'x1', 'y1', 'x2', 'y2', 'track_id')
         found = HoiDetectionArray(detections=[HoiDetection(**dict(zip(names, r))) for r in rows])
+        messages = 0
         for _ in range(count):
             stamp += 1_000_000
             damaged = random.choice((['image'], ['detections'], ['image', 'detections']))
+            messages += len(damaged)
             for topic, message in (('image', image), ('detections', found)):
                 data = serialize_message(set_header(message, stamp))
                 self.topics[topic].publish(damage(data, random) if topic in damaged else data)
             time.sleep(0.001)
-        say('mutated', stamp=stamp)
+        say('mutated', stamp=stamp, damaged=messages)
 
 
 class Recorder(Node):
