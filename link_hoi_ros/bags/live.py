@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ PERCENTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """The triplets that a node published for an image, in which loop of the bag."""
 
     key: str
@@ -49,7 +50,7 @@ class Played:
         late: milliseconds that a message went out after it was due, at most.
     """
 
-    answers: list[Answer]
+    answers: list[Reply]
     images: int
     counts: dict[str, int]
     latencies: np.ndarray
@@ -105,7 +106,8 @@ def play(
     )
     write_json(folder / 'plan.json', asdict(plan))
     answers, report = folder / 'answers', folder / 'report.json'
-    with Processes(folder, environment()) as processes:
+    # A node that runs already is where the user's variables say; ours are by themselves.
+    with Processes(folder, dict(os.environ) if nodes else environment()) as processes:
         if not nodes:
             for camera in cameras:
                 _start_node(processes, camera, given)
@@ -180,7 +182,7 @@ def _played(cameras: Sequence[Camera], plan: Plan, answers: Path, report: dict[s
     )
 
 
-def _answers(bag: Bag, camera: Camera, node: str, order: list[list[int]]) -> Iterator[Answer]:
+def _answers(bag: Bag, camera: Camera, node: str, order: list[list[int]]) -> Iterator[Reply]:
     topic = f'{node.rpartition("/")[0]}/triplets'
     for (stamp, loop), recorded in zip(order, bag.messages([topic])):
-        yield Answer(camera.key(stamp), loop, deserialised(recorded, HoiTripletArray))
+        yield Reply(camera.key(stamp), loop, deserialised(recorded, HoiTripletArray))

@@ -91,11 +91,12 @@ def process(
             remarks.note('images without detections, which so gave nothing', shot.key)
             yield Answer(shot, None, 'dropped_unmatched')
             continue
+        frame = None
         try:
-            yield Answer(shot, pipeline.process(shot.image, shot.detections), 'processed')
+            frame = pipeline.process(shot.image, shot.detections)
         except ValueError as error:
             remarks.note(f'frames that cannot be read ({error})', shot.key)
-            yield Answer(shot, None, 'dropped_invalid')
+        yield Answer(shot, frame, 'processed' if frame else 'dropped_invalid')
 
 
 def tolerance_of(values: Mapping[str, Any]) -> int:
