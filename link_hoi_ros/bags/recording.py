@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ from link_hoi_ros.bags.cameras import Camera
 from link_hoi_ros.bags.offline import load_pipelines, parameters_of, process, tolerance_of
 from link_hoi_ros.bags.reading import Bag
 from link_hoi_ros.bags.writing import Recording
-from link_hoi_ros.events import EventRules, EventTracker, event_message
+from link_hoi_ros.events import Event, EventTracker, event_message
 from link_hoi_ros.frame import Frame
 from link_hoi_ros.matching import IMAGE_COUNTERS
 from link_hoi_ros.messages import triplets_message, vocabulary_message
+from link_hoi_ros.outputs import event_rules
 from link_hoi_ros.pipeline import Pipeline
 
 TOPICS = {
@@ -74,7 +74,7 @@ def _said(
         bag.start,
         vocabulary_message(predictor.vocabulary, predictor.model_name, predictor.checkpoint_sha256),
     )
-    tracker = EventTracker(_rules(values))
+    tracker = EventTracker(event_rules(values.__getitem__))
     counts = dict.fromkeys(IMAGE_COUNTERS, 0)
     frame, time = None, bag.start
     for answer in process(bag, camera, pipeline, tolerance_of(values), remarks):
@@ -89,14 +89,13 @@ def _said(
             )
             yield 'triplets', time, _triplets(frame)
             if values['publish.events']:
-                events = tracker.update(
+                changes = tracker.update(
                     frame.stamp, frame.detections, frame.candidates, frame.vocabulary
                 )
-                yield from (('events', time, event_message(e, frame.header)) for e in events)
+                yield from _events(changes, frame, time)
         yield 'stats', time, stats
     if frame is not None:
-        ended = tracker.end_all(frame.stamp)
-        yield from (('events', time, event_message(event, frame.header)) for event in ended)
+        yield from _events(tracker.end_all(frame.stamp), frame, time)
 
 
 def _triplets(frame: Frame) -> HoiTripletArray:
@@ -105,5 +104,8 @@ def _triplets(frame: Frame) -> HoiTripletArray:
     )
 
 
-def _rules(values: Mapping[str, Any]) -> EventRules:
-    return EventRules(**{field.name: values[f'event.{field.name}'] for field in fields(EventRules)})
+def _events(
+    changes: Sequence[Event], frame: Frame, time: int
+) -> Iterator[tuple[str, int, HoiEvent]]:
+    for event in changes:
+        yield 'events', time, event_message(event, frame.header)
