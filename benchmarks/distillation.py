@@ -21,15 +21,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
+from result_page import write_tables
+
 from link_hoi_core.configuration import load_configuration, to_dict
-from link_hoi_core.data.json_files import read_json, write_json, write_whole
+from link_hoi_core.data.json_files import read_json, write_json
 from link_hoi_core.training.experiment import Experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATIONS = ROOT / 'config' / 'experiments'
 RESULT = ROOT / 'benchmarks' / 'results' / 'distillation.json'
-PAGE = ROOT / 'docs' / 'results.md'
-BEGIN, END = '<!-- distillation: begin -->', '<!-- distillation: end -->'
 
 #: Configurations of the teacher and the student of each setting, and its seeds.
 SETTINGS: dict[str, tuple[str, str, tuple[int, ...]]] = {
@@ -164,10 +164,7 @@ class Evidence:
         with self._lock:
             self.figures[run.name] = figures
             write_json(RESULT, {'recipe': self._recipe, 'runs': self.figures}, indent=2)
-            before, _, rest = PAGE.read_text().partition(BEGIN)
-            _, _, after = rest.partition(END)
-            page = f'{before}{BEGIN}\n{tables(self.figures)}\n{END}{after}'
-            write_whole(PAGE, page.encode())
+            write_tables('distillation', tables(self.figures))
         print(f'{run.name}: {figures}', flush=True)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import ros_stream
 import torch
+from result_page import write_tables
 
 from link_hoi_core.data.json_files import write_json
 from link_hoi_core.models import Predictor, load_predictor
@@ -58,7 +59,9 @@ def main() -> None:
         **losses(len(stamps), watcher, counts),
     }
     write_json(options.json, figures, indent=2)
-    show(figures)
+    if options.json == RESULT:
+        write_tables('node_latency', table(figures))
+    print(table(figures))
 
 
 def time_predictor(predictor: Predictor) -> list[float]:
@@ -117,12 +120,38 @@ def losses(sent: int, watcher: ros_stream.Watcher, counts: dict[str, int]) -> di
     }
 
 
-def show(figures: dict[str, Any]) -> None:
-    """Print them."""
-    for name, row in figures['milliseconds'].items():
-        print(f'{name:18} median {row["median"]:7.3f} ms, p95 {row["p95"]:7.3f} ms')
-    print(f'node / (echo + predictor): {figures["ratio"]}')
-    print({key: figures[key] for key in figures if 'lost' in key or key in ('sent', 'counts')})
+def table(figures: dict[str, Any]) -> str:
+    """The figures in Markdown."""
+    names = {
+        'node': 'the node, from stamp to arrival',
+        'echo': 'an echo, the same',
+        'predictor': 'the bare predictor',
+        'node_wait': 'in the node: waiting for the worker',
+        'node_convert': 'in the node: messages to arrays',
+        'node_interaction': 'in the node: the model',
+        'node_publish': 'in the node: publishing',
+    }
+    rows = [
+        f'| {name} | {figures["milliseconds"][key]["median"]:.2f} | '
+        f'{figures["milliseconds"][key]["p95"]:.2f} |'
+        for key, name in names.items()
+    ]
+    ratio, counts = figures['ratio'], figures['counts']
+    return '\n'.join(
+        [
+            '| ms | median | p95 |',
+            '|---|---|---|',
+            *rows,
+            f'| **node / (echo + predictor)** | **{ratio["median"]:.2f}** | {ratio["p95"]:.2f} |',
+            '',
+            f'Of {figures["sent"]} frames {figures["answered"]} were answered, '
+            f'{figures["lost_percent"]:.2f} % lost: {figures["lost_before_the_node"]} on the way '
+            f'to the node, {counts["dropped_busy"]} passed over for a newer one, '
+            f'{counts["dropped_unmatched"]} without detections, '
+            f'{figures["lost_behind_the_node"]} behind it. The echo lost '
+            f'{figures["echo_lost_percent"]:.2f} %.',
+        ]
+    )
 
 
 def _round(value: float) -> float:

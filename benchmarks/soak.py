@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ros_stream
+from result_page import write_tables
 from sensor_msgs.msg import Image
 
 from link_hoi_core.data.json_files import write_json
@@ -67,6 +68,8 @@ def main() -> int:
     }
     figures['broken'] = broken_rules(figures, stamps, answered)
     write_json(options.json, figures, indent=2)
+    if options.json == RESULT:
+        write_tables('soak', table(figures))
     for name, figure in figures.items():
         print(f'{name:20} {figure}')
     return 1 if figures['broken'] else 0
@@ -95,6 +98,27 @@ def broken_rules(figures: dict[str, Any], sent: list[int], answered: list[int]) 
     if counts['processed'] != len(answered):
         broken.append(f'{counts["processed"]} processed images, {len(answered)} answers')
     return broken
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures in Markdown."""
+    counts, memory = figures['counts'], figures['memory_mb']
+    dropped = ', '.join(
+        f'{counts[name]} {name.removeprefix("dropped_")}' for name in ros_stream.DROPS
+    )
+    rows = {
+        'images sent': figures['sent'],
+        'lost before the node': figures['lost_before_the_node'],
+        'received = processed + dropped': f'{counts["received"]} = {counts["processed"]} + '
+        f'{counts["received"] - counts["processed"]} ({dropped})',
+        'answers, overlays, events': f'{figures["answered"]}, {figures["overlays"]}, '
+        f'{figures["events"]}',
+        'memory after half a minute, at the end, at most': f'{memory["first"]:.1f}, '
+        f'{memory["last"]:.1f}, {memory["most"]:.1f} MB: {figures["growth_percent"]:+.2f} %',
+        'rules broken': '; '.join(figures['broken']) or 'none',
+    }
+    lines = [f'| {name} | {value} |' for name, value in rows.items()]
+    return '\n'.join(['| | |', '|---|---|', *lines])
 
 
 if __name__ == '__main__':
