@@ -39,7 +39,6 @@ class Bag:
     Attributes:
         path: its folder, or a single file.
         types: of each topic, such as 'sensor_msgs/msg/Image'.
-        counts: of the messages of each topic.
         start, end: recorded times of its first and last message, in nanoseconds.
     """
 
@@ -68,9 +67,7 @@ class Bag:
         if not self._reader.message_count:
             self.close()
             raise ValueError(f'{path}: the bag has no message')
-        topics = self._reader.topics
-        self.types = {name: info.msgtype for name, info in topics.items()}
-        self.counts = {name: info.msgcount for name, info in topics.items()}
+        self.types = {name: info.msgtype for name, info in self._reader.topics.items()}
         self.start, self.end = self._reader.start_time, self._reader.end_time - 1
 
     def __enter__(self) -> Bag:

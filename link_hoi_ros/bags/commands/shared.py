@@ -38,8 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar='NAME=VALUE',
         help='a parameter of the node: score_threshold=0.3, matching.policy=tolerance ...',
     )
-    parser.add_argument('--model', help="short for --set model=..., likewise --device's")
-    parser.add_argument('--device')
+    parser.add_argument('--model', help='short for --set model=NAME')
+    parser.add_argument('--device', help='short for --set device=NAME: auto, cpu, cuda, cuda:1 ...')
 
 
 def parameters_of(options: argparse.Namespace) -> dict[str, Any]:
