@@ -56,7 +56,11 @@ class HoiNode(LifecycleNode):
             ValueError, rclpy.exceptions.ParameterException: as `parameters.declare`.
         """
         super().__init__('hoi_node', namespace=namespace)
-        parameters.declare(self, self._parameter_overrides)
+        try:
+            parameters.declare(self, self._parameter_overrides)
+        except (ValueError, ParameterException):
+            super().destroy_node()  # else the context would, and nothing is there yet
+            raise
         self._guard = Guard(self)
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs | None = None
