@@ -14,6 +14,8 @@ from link_hoi_ros import parameters
 from link_hoi_ros.parameter_table import PARAMETERS
 
 NODES = ['/hoi/hoi_node', '/hoi_node']
+# Parameters that every node has: they say nothing of the model, and a bag has its own clock.
+ROS_OWN = ('use_sim_time', 'qos_overrides.')
 
 
 def given_parameters(config: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
@@ -50,7 +52,11 @@ def _read(config: Path) -> dict[str, Any]:
     except (AttributeError, KeyError, RuntimeError, TypeError, yaml.YAMLError) as error:
         cause = ' '.join(str(error).split())
         raise ValueError(f'{config}: not a file of ROS parameters ({cause})') from error
-    return {name: Parameter.from_parameter_msg(value).value for name, value in found.items()}
+    return {
+        name: Parameter.from_parameter_msg(value).value
+        for name, value in found.items()
+        if not name.startswith(ROS_OWN)
+    }
 
 
 def _checked(parameter: Any, value: Any) -> Any:

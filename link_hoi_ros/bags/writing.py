@@ -14,8 +14,8 @@ from link_hoi_core.optional import require
 from link_hoi_ros.bags.reading import INSTALL, definitions_of
 
 STORAGES = ('mcap', 'sqlite3')
-# Of metadata.yaml. Version 9 has Jazzy's form of the QoS profiles, which Humble cannot parse; all
-# can parse that of version 8.
+# Of metadata.yaml. Version 9 has Jazzy's form of the QoS profiles, which Humble and Iron cannot
+# parse; all can parse that of version 8.
 VERSION = 8
 
 
