@@ -98,7 +98,7 @@ def typestore(packages: Sequence[str] = ('link_hoi_msgs',)) -> Any:
 
 
 def _qos(latched: bool) -> Any:
-    """Reliable, depth 10; or latched, as `qos.latched_output`."""
+    """Reliable, depth 10; or latched, as `qos.latched`."""
     of = require('rosbags.interfaces', INSTALL, 'writing bags')
     unspecified = of.QosTime(0, 0)
     return of.Qos(

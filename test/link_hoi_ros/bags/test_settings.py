@@ -21,8 +21,8 @@ def test_the_nodes_own_file_gives_the_nodes_defaults():
 def test_what_is_set_stands_above_the_file(tmp_path):
     file = tmp_path / 'hoi.yaml'
     file.write_text(
-        '/**:\n  ros__parameters: {use_sim_time: true, score_threshold: 0.3, event: {start_score: 0.7}}\n'
-        '/hoi/hoi_node:\n  ros__parameters: {max_triplets: 7}\n'
+        '/**:\n  ros__parameters: {score_threshold: 0.3, event: {start_score: 0.7}}\n'
+        '/hoi/hoi_node:\n  ros__parameters: {max_triplets: 7, use_sim_time: true}\n'
         '/other/node:\n  ros__parameters: {max_triplets: 9}\n'
     )
     given = given_parameters(file, ['score_threshold=0', 'verbs=[ride, hold]', 'model=boxes'])
