@@ -273,11 +273,13 @@ class Bench:
         self.stamp = self.player.wait('streamed', start=start, limit=limit)['stamp']
         return [first + number * period for number in range(every, count + 1, every)]
 
-    def told(self, state: str, rows: list[list[Any]]) -> Event:
-        """The diagnosis of a state; frames with these detections come until it is told."""
+    def told(self, state: str, rows: list[list[Any]] | None) -> Event:
+        """The diagnosis of a state; images, with detections or None, come until it is told."""
         start, deadline = len(self.recorder.events), time.monotonic() + LIMIT
         while time.monotonic() < deadline:
-            self.detections(self.image(), rows)
+            stamp = self.image()
+            if rows is not None:
+                self.detections(stamp, rows)
             time.sleep(0.1)
             for diagnosis in self.recorder.seen('diagnosis', start):
                 if diagnosis['state'] == state:
@@ -285,9 +287,12 @@ class Bench:
         pytest.fail(f'no diagnosis {state!r} in {LIMIT} s: {self.recorder.events[-3:]}')
 
     def settled(self) -> Event:
-        """The counters when nothing is pending: those of a frame that was processed."""
+        """The counters when nothing is pending, after a frame of their own; their books balance."""
         stamp = self.frame([])['stamp']
-        return self.stats(lambda stats: stats['stamp'] == stamp)
+        stats = self.stats(lambda stats: stats['stamp'] == stamp)
+        dropped = sum(count for name, count in stats.items() if name.startswith('dropped_'))
+        assert stats['received'] == stats['processed'] + dropped
+        return stats
 
     def frame(self, rows: list[list[Any]]) -> Event:
         """Publish an image with its detections and wait for its triplets."""

