@@ -66,18 +66,19 @@ def find_cameras(
 
     Args:
         images: their topics; by default all image topics of the bag.
-        detections: a topic for each of them, in the same order; by default those of the bag, each
-            with the image topic whose namespaces it shares most of.
+        detections: a topic for each of them, in the same order; by default the one of the bag
+            that shares most namespaces with the images.
         builtin: whether detections are found by the node itself.
 
     Raises:
-        ValueError: a topic is not there or has another type, or it is unclear what belongs
-            together.
-        ImportError: a type's package is not installed.
+        ValueError: a topic is not there, comes twice or has another type, or it is unclear what
+            belongs together.
     """
     images = images or _topics(bag, IMAGE_TYPES)
     if not images:
         raise ValueError(f'{bag.path}: no topic of images; it has {_listed(bag)}')
+    if len(set(images)) < len(images):
+        raise ValueError(f'the images {", ".join(images)}: a topic comes twice')
     if builtin:
         partners: list[str | None] = [None] * len(images)
     elif detections:

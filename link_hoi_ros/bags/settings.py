@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 from rclpy.parameter import Parameter, parameter_dict_from_yaml_file
 
-from link_hoi_ros import parameters
-from link_hoi_ros.parameter_table import PARAMETERS
+from link_hoi_ros import parameter_table, parameters
 
 NODES = ['/hoi/hoi_node', '/hoi_node']
 # Parameters that every node has: they say nothing of the model, and a bag has its own clock.
@@ -40,7 +39,7 @@ def given_parameters(config: Path | None, assignments: Sequence[str]) -> dict[st
         except yaml.YAMLError as error:
             raise ValueError(f'--set {assignment}: {text!r} is no value of YAML') from error
     parameters.defaults(**given)  # refuses unknown names
-    types = {parameter.name: parameter for parameter in PARAMETERS}
+    types = {parameter.name: parameter for parameter in parameter_table.PARAMETERS}
     return {name: _checked(types[name], value) for name, value in given.items()}
 
 
@@ -49,7 +48,7 @@ def _read(config: Path) -> dict[str, Any]:
         raise FileNotFoundError(f'{config}: no such file')
     try:
         found = parameter_dict_from_yaml_file(str(config), use_wildcard=True, target_nodes=NODES)
-    except (AttributeError, KeyError, RuntimeError, TypeError, yaml.YAMLError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, yaml.YAMLError) as error:
         cause = ' '.join(str(error).split())
         raise ValueError(f'{config}: not a file of ROS parameters ({cause})') from error
     return {
@@ -59,7 +58,7 @@ def _read(config: Path) -> dict[str, Any]:
     }
 
 
-def _checked(parameter: Any, value: Any) -> Any:
+def _checked(parameter: parameter_table.Parameter, value: Any) -> Any:
     """The value in the parameter's type, a whole number as a float where that is meant."""
     expected = type(parameter.default)
     if expected is float and type(value) is int:

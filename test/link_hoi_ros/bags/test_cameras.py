@@ -53,6 +53,8 @@ def test_the_user_may_say_what_belongs_together(tmp_path):
     assert first.detections == second.detections == '/b/detections'
     with pytest.raises(ValueError, match='1 topics of detections for 2 of images'):
         cameras(tmp_path / 'x', messages, detections=['/a/detections'])
+    with pytest.raises(ValueError, match='a topic comes twice'):
+        cameras(tmp_path / 'y', messages, images=['/a/image_raw'] * 2)
 
 
 def test_a_detector_of_the_nodes_own_needs_no_topic(tmp_path):
