@@ -128,7 +128,7 @@ def _partners(bag: Bag, images: Sequence[str]) -> list[str]:
     if not candidates:
         raise ValueError(
             f'{bag.path}: no topic of detections; it has {_listed(bag)}. A detector of the '
-            "node's own needs none: --set detections_type=builtin detector=NAME"
+            "node's own needs none: --set detector=NAME"
         )
     best = []
     for image in images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -99,14 +100,12 @@ def pair_stamps(images: Sequence[int], detections: Sequence[int], tolerance: int
     pairs = {stamp: stamp for stamp in set(images).intersection(detections)}
     rest = [stamp for stamp in detections if stamp not in pairs]
     gaps = []
-    first = 0
     for stamp in images:
-        while first < len(rest) and rest[first] < stamp - tolerance:
-            first += 1
-        for other in rest[first:] if stamp not in pairs else ():
-            if other > stamp + tolerance:
-                break
-            gaps.append((abs(stamp - other), stamp, other))
+        if stamp not in pairs:
+            near = slice(
+                bisect_left(rest, stamp - tolerance), bisect_right(rest, stamp + tolerance)
+            )
+            gaps += [(abs(stamp - other), stamp, other) for other in rest[near]]
     taken = set()
     for _, stamp, other in sorted(gaps):
         if stamp not in pairs and other not in taken:
