@@ -18,6 +18,7 @@ BICYCLE = ['bicycle', 0.8, 150.0, 200.0, 380.0, 460.0, '']
 RIDER = [PERSON, BICYCLE]
 NAN = float('nan')
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4
+ENDED = 1  # HoiEvent's
 
 
 def dropped(bench, name: str) -> int:
@@ -291,7 +292,7 @@ def test_a_signal_ends_it_cleanly_while_frames_come(make_bench, how):
     assert 'Traceback' not in bench.node.log()
 
 
-def test_ctrl_c_while_an_interaction_goes_on(make_bench):
+def test_ctrl_c_ends_the_interactions_that_go_on(make_bench):
     bench = make_bench(**{'event.start_score': 0.1, 'event.end_score': 0.05})
     bench.wait_active()
     for _ in range(20):
@@ -299,6 +300,7 @@ def test_ctrl_c_while_an_interaction_goes_on(make_bench):
     bench.recorder.wait('hoi_event')
     assert bench.node.stop() == 0
     assert 'Traceback' not in bench.node.log()
+    bench.recorder.wait('hoi_event', lambda event: event['kind'] == ENDED)
 
 
 def test_it_runs_its_own_detector_and_a_model_that_sees_pixels(make_bench, tmp_path):
