@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import ros_stream
@@ -27,6 +28,7 @@ RATE, LAG, SKIP = 30.0, 2, 20
 EVENTS = {'event.start_score': 0.2, 'event.end_score': 0.1}
 WARM_UP_SECONDS = 30.0
 SAMPLE_SECONDS = 10.0
+SAMPLES = 3
 GROWTH_PERCENT = 1.0
 
 
@@ -63,8 +65,8 @@ def main() -> int:
         'answered': len(answered),
         'overlays': len(overlays),
         'events': len(events),
-        'memory_mb': {'first': memory[0], 'last': memory[-1], 'most': max(memory)},
-        'growth_percent': round(100 * (memory[-1] / memory[0] - 1), 3),
+        'memory_mb': memory,
+        'growth_percent': growth(memory),
     }
     figures['broken'] = broken_rules(figures, stamps, answered)
     write_json(options.json, figures, indent=2)
@@ -73,6 +75,12 @@ def main() -> int:
     for name, figure in figures.items():
         print(f'{name:20} {figure}')
     return 1 if figures['broken'] else 0
+
+
+def growth(memory: list[float]) -> float:
+    """From the first samples to the last, in percent; what comes and goes between is no growth."""
+    first, last = median(memory[:SAMPLES]), median(memory[-SAMPLES:])
+    return round(100 * (last / first - 1), 3)
 
 
 def memory_of(process: int) -> float:
@@ -113,8 +121,8 @@ def table(figures: dict[str, Any]) -> str:
         f'{counts["received"] - counts["processed"]} ({dropped})',
         'answers, overlays, events': f'{figures["answered"]}, {figures["overlays"]}, '
         f'{figures["events"]}',
-        'memory after half a minute, at the end, at most': f'{memory["first"]:.1f}, '
-        f'{memory["last"]:.1f}, {memory["most"]:.1f} MB: {figures["growth_percent"]:+.2f} %',
+        'memory after half a minute, at the end, at most': f'{memory[0]:.0f}, {memory[-1]:.0f}, '
+        f'{max(memory):.0f} MB: {figures["growth_percent"]:+.2f} %',
         'rules broken': '; '.join(figures['broken']) or 'none',
     }
     lines = [f'| {name} | {value} |' for name, value in rows.items()]
