@@ -1,4 +1,4 @@
-"""What an operator asks of the running node: other verbs, a snapshot, two cameras in one process."""
+"""What an operator asks of the node: other verbs, a snapshot, two cameras in one process."""
 
 from __future__ import annotations
 
