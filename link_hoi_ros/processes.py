@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,10 @@ from pathlib import Path
 
 KILL_SECONDS = 5.0
 LAST_LINES = 12
+# The domains whose ports are no ephemeral ones. Each participant of a domain has a port for
+# discovery there, by the rule of RTPS (section 9.6.1), numbered in the order of their coming.
+DOMAINS = range(1, 102)
+MOST_PARTICIPANTS = 30
 
 
 class ProcessError(Exception):
@@ -91,11 +96,29 @@ def environment() -> dict[str, str]:
     """Nothing leaves this machine and no other run is heard, unless the user set otherwise."""
     defaults = {
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'ROS_DOMAIN_ID': str(random.randint(0, 101)),
+        'ROS_DOMAIN_ID': str(_free_domain()),
         'FASTDDS_DEFAULT_PROFILES_FILE': str(_profile()),
         'FASTRTPS_DEFAULT_PROFILES_FILE': str(_profile()),  # its name before ROS 2 Kilted
     }
     return {**defaults, **os.environ}
+
+
+def _free_domain() -> int:
+    """A domain in which no process of this machine is, as far as its ports tell."""
+    for domain in random.sample(DOMAINS, len(DOMAINS)):
+        ports = [7410 + 250 * domain + 2 * number for number in range(MOST_PARTICIPANTS)]
+        if all(map(_is_free, ports)):
+            return domain
+    raise ProcessError('processes of this machine are in all domains from 1 to 101')
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(('', port))
+        except OSError:
+            return False
+    return True
 
 
 @contextlib.contextmanager

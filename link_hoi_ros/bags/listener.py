@@ -65,12 +65,13 @@ class Listener:
         """Publish to the topics that the node listens to; False while it does not listen.
 
         Raises:
-            ValueError: it wants messages of other types than the bag has.
+            ValueError: it wants messages of other types than the bag has, or is not alone.
         """
         try:
             heard = self._ros.get_subscriber_names_and_types_by_node(self._name, self._namespace)
         except NodeNameNonExistentError:
             return False
+        self.check_alone()
         heard_on = {type_names[0]: topic for topic, type_names in heard}
         inputs = [IMAGE_TYPES, DETECTIONS_TYPES][: len(self.camera.topics)]
         if self.vocabulary is None or not all(types.keys() & heard_on for types in inputs):
@@ -86,6 +87,12 @@ class Listener:
             )
         self._tell_label_info(bag, heard_on.get(LABEL_INFO_TYPE, self.topic('label_info')))
         return True
+
+    def check_alone(self) -> None:
+        """Raise ValueError where another node speaks under the same names: whose is an answer?"""
+        count = self._ros.count_publishers(self.topic('stats'))
+        if count > 1:
+            raise ValueError(f'{count} nodes publish {self.topic("stats")}, expected one')
 
     def _tell_label_info(self, bag: Bag, topic: str) -> None:
         """Publish the names of the detections' classes, latched as a detector does it."""

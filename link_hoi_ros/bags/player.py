@@ -94,7 +94,11 @@ class Player:
             self._probe(listener)
 
     def play(self) -> None:
-        """Publish all messages when they are due, as often as planned; then wait for the end."""
+        """Publish all messages when they are due, as often as planned; then wait for the end.
+
+        Raises:
+            ValueError: the bag is broken, or another node has come.
+        """
         topics = [topic for one in self.listeners for topic in one.publishers]
         for loop in range(self._plan.loops):
             started = time.monotonic()
@@ -104,6 +108,8 @@ class Player:
                 for listener in self.listeners:
                     listener.publish(recorded, loop)
         self._drain()
+        for listener in self.listeners:
+            listener.check_alone()
 
     def _probe(self, listener: Listener) -> None:
         messages = _first_pair(self._bag, listener.camera, self._plan.tolerance)

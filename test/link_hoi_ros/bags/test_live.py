@@ -132,6 +132,23 @@ def test_a_node_that_wants_other_messages_is_told_apart(tmp_path, ros):
 
 
 @pytest.mark.slow
+def test_two_nodes_of_one_name_are_not_taken_for_one(tmp_path, ros):
+    ros.node()
+    ros.node()
+    path = write_bag(tmp_path / 'bag', street(20))
+    labels = annotate(tmp_path / 'labels.json', [key(0)])
+    done = subprocess.run(
+        command(path, '--annotations', labels, '--node', '/hoi/hoi_node'),
+        env=ros.environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 2
+    assert '2 nodes publish /hoi/stats, expected one' in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
 def test_when_it_is_interrupted_all_its_processes_end(tmp_path, how):
     path = write_bag(tmp_path / 'bag', street(600))
