@@ -35,7 +35,7 @@ class Recorder(Node):
         self.connected = connected
         self.recording: dict[str, Any] = {'counts': dict.fromkeys(IMAGE_COUNTERS, 0), 'frames': {}}
         self.last_message = time.monotonic()
-        results, latched = qos.result_output(), qos.latched_output()
+        results, latched = qos.result_output(), qos.latched()
         self.create_subscription(HoiTripletArray, 'triplets', self._on_triplets, results)
         self.create_subscription(HoiFrameStats, 'stats', self._on_stats, results)
         self.create_subscription(HoiVocabulary, 'vocabulary', self._on_vocabulary, latched)
