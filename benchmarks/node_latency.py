@@ -49,7 +49,7 @@ def main() -> None:
     ):
         for _ in range(max(1, round(60 * options.minutes / ROUND_SECONDS))):
             bare += time_predictor(predictor)
-            stamps += play(ROUND_SECONDS)['stamps']
+            stamps += play(ROUND_SECONDS)
         counts = watcher.counts()
     figures = {
         'command': f'python benchmarks/node_latency.py --minutes {options.minutes:g}',

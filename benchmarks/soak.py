@@ -50,10 +50,10 @@ def main() -> int:
             ros_stream.running_node(watcher, **EVENTS) as node,
             ros_stream.running_camera(RATE, 'video', lag=LAG, skip=SKIP) as play,
         ):
-            stamps += play(WARM_UP_SECONDS)['stamps']
+            stamps += play(WARM_UP_SECONDS)
             memory = [memory_of(node.pid)]
             while 60 * options.minutes > len(memory) * SAMPLE_SECONDS + WARM_UP_SECONDS - 1:
-                stamps += play(SAMPLE_SECONDS)['stamps']
+                stamps += play(SAMPLE_SECONDS)
                 memory.append(memory_of(node.pid))
             counts = watcher.counts()
     answered = [stamp for stamp, _ in watcher.triplets]
