@@ -38,15 +38,17 @@ def start_node(context: LaunchContext) -> list[Node]:
     }
     if 'detector' in given:
         given.setdefault('detections_type', 'builtin')
+    # Several nodes of one process take their namespaces as words: a remap would put all into one.
+    words = LaunchConfiguration('namespace').perform(context).split()
     return [
         Node(
             package='link_hoi_ros',
             executable='hoi_node',
+            namespace=words[0] if len(words) == 1 else None,
             output='screen',
             parameters=[LaunchConfiguration('params_file'), given],
             remappings=[(topic, LaunchConfiguration(topic)) for topic in ('image', 'detections')],
-            # not as remaps, which would put the nodes of all cameras into one namespace
-            arguments=LaunchConfiguration('namespace').perform(context).split(),
+            arguments=words if len(words) > 1 else [],
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             # on a busy machine Python takes seconds to unload torch
             sigterm_timeout='20',

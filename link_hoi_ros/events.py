@@ -12,8 +12,8 @@ from link_hoi_core.geometry import class_wise_nms
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import NO_INTERACTION, Vocabulary
 from link_hoi_msgs.msg import HoiEvent
-from link_hoi_ros.frame import NANOSECONDS
 from link_hoi_ros.identities import Identities, Thing
+from link_hoi_ros.matching import NANOSECONDS
 
 # People and things are known for this long after an interaction without them has ended.
 MEMORY = NANOSECONDS
@@ -36,9 +36,6 @@ class EventRules:
             has not been so ...
         end_seconds: ... for this long.
         overlap: boxes of one class without a track id are the same thing at this IoU.
-
-    Raises:
-        ValueError: what is no longer sure enough to go on would be sure enough to start.
     """
 
     start_score: float
@@ -46,13 +43,6 @@ class EventRules:
     start_seconds: float
     end_seconds: float
     overlap: float
-
-    def __post_init__(self) -> None:
-        if self.end_score > self.start_score:
-            raise ValueError(
-                f'event.end_score is {self.end_score}, expected no more than event.start_score, '
-                f'which is {self.start_score}'
-            )
 
 
 @dataclass(frozen=True)

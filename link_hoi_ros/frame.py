@@ -9,8 +9,7 @@ from std_msgs.msg import Header
 
 from link_hoi_core.structures import Detections, Interactions
 from link_hoi_core.vocabulary import Vocabulary
-
-NANOSECONDS = 1_000_000_000
+from link_hoi_ros.matching import NANOSECONDS
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,12 @@ class Guard:
         """Log in the name of `node`."""
         self.last_error = ''
         self._node = node
-        self._warned: set[str] = set()
+        self._left_out: set[str] = set()
+        self._failed: set[str] = set()
 
     def warn_once(self, sentence: str) -> None:
         """Log a sentence, unless it was logged already but for its numbers."""
-        cause = re.sub(r'\d[\d.e+-]*', '#', sentence)
-        if cause not in self._warned and len(self._warned) < MAX_WARNINGS:
-            self._warned.add(cause)
-            self._node.get_logger().warning(f'{sentence} (warned once; see the counters in stats)')
+        self._tell(sentence, self._left_out)
 
     def survives(self, step: Callable[[], None]) -> bool:
         """Whether `step` came through; what it raised is logged, and the node goes on."""
@@ -39,9 +37,16 @@ class Guard:
             return True
         except (ValueError, ImportError) as error:
             self.last_error = str(error)
-            self.warn_once(self.last_error)
+            self._tell(self.last_error, self._failed)
         except Exception as error:
             if self._node.context.ok():  # else publishing failed because the process is ending
                 self.last_error = f'{type(error).__name__}: {error}'.splitlines()[0]
-                self.warn_once(traceback.format_exc())
+                self._tell(traceback.format_exc(), self._failed)
         return False
+
+    def _tell(self, sentence: str, told: set[str]) -> None:
+        """Failures are told however much was left out, so both are counted apart."""
+        cause = re.sub(r'\d[\d.e+-]*', '#', sentence)
+        if cause not in told and len(told) < MAX_WARNINGS:
+            told.add(cause)
+            self._node.get_logger().warning(f'{sentence} (warned once; see the counters in stats)')

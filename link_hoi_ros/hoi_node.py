@@ -19,22 +19,17 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
-from rclpy.subscription import Subscription
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from link_hoi_msgs.srv import SetVerbs
-from link_hoi_ros import parameters, qos
+from link_hoi_ros import parameters
 from link_hoi_ros.diagnostics_publisher import DiagnosticsPublisher
 from link_hoi_ros.ending import Ending
-from link_hoi_ros.frame import NANOSECONDS, nanoseconds
-from link_hoi_ros.graph import publishers_of, subscribers_of
 from link_hoi_ros.guard import Guard
-from link_hoi_ros.matching import Matcher, make_matcher
+from link_hoi_ros.inputs import Inputs
+from link_hoi_ros.matching import NANOSECONDS, Matcher, make_matcher
 from link_hoi_ros.memory import release
 from link_hoi_ros.observation import Observation
 from link_hoi_ros.outputs import Outputs
@@ -44,6 +39,8 @@ from link_hoi_ros.worker import EXIT_SECONDS, Worker
 
 # How soon a signal is noticed while no message comes.
 LOOK_SECONDS = 0.2
+# What a wrong value, file or package raises, in one sentence.
+EXPECTED = (ValueError, ImportError, OSError)
 
 
 class HoiNode(LifecycleNode):
@@ -66,7 +63,7 @@ class HoiNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._matcher: Matcher | None = None
         self._worker: Worker | None = None
-        self._inputs: dict[str, Subscription] = {}
+        self._inputs: Inputs | None = None
         self._failure = ''
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetVerbs, '~/set_verbs', self._on_set_verbs)
@@ -111,7 +108,10 @@ class HoiNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Back to unconfigured, from where it can be configured again."""
-        return self._attempt('error processing', self.close)
+        cause = self._failure  # what the operator must know, whether closing works or not
+        result = self._attempt('error processing', self.close)
+        self._failure = cause
+        return result
 
     def close(self) -> None:
         """Stop and free whatever is there."""
@@ -126,14 +126,13 @@ class HoiNode(LifecycleNode):
             step()
             self._failure = ''
             return TransitionCallbackReturn.SUCCESS
-        except (ValueError, ImportError, OSError) as error:
-            self._failure = f'{transition} failed: {error}'
-            self.get_logger().error(self._failure)
-            result = TransitionCallbackReturn.FAILURE
         except Exception as error:
-            self._failure = f'{transition} failed: {type(error).__name__}: {error}'
-            self.get_logger().error(f'{transition} failed: {traceback.format_exc()}')
-            result = TransitionCallbackReturn.ERROR
+            self._failure = f'{transition} failed: {self._told(error)}'
+            self.get_logger().error(self._failure)
+            expected = isinstance(error, EXPECTED)
+            result = (
+                TransitionCallbackReturn.FAILURE if expected else TransitionCallbackReturn.ERROR
+            )
         if undo is not None:
             undo()
         return result
@@ -154,21 +153,7 @@ class HoiNode(LifecycleNode):
             self._guard,
             lambda: self.get_clock().now().nanoseconds,
         )
-        profile = qos.input_profile(self._value('qos.image'))
-        if self._value('image_transport') == 'compressed':
-            # as image_transport does it: the base topic is remapped, then the suffix added
-            topic = self.resolve_topic_name('image') + '/compressed'
-            self._subscribe('image', CompressedImage, profile, self._on_image, topic)
-        else:
-            self._subscribe('image', Image, profile, self._on_image)
-        reader = self._pipeline.reader
-        if reader is not None:
-            profile = qos.input_profile(self._value('qos.detections'))
-            self._subscribe('detections', reader.message_type, profile, self._on_detections)
-            if reader.label_info_type is not None:
-                self._subscribe(
-                    'label_info', reader.label_info_type, qos.latched(), reader.set_label_info
-                )
+        self._inputs = Inputs(self, self._value, self._pipeline, self._matcher, self._guard)
 
     def _make_matcher(self) -> Matcher:
         return make_matcher(
@@ -177,34 +162,16 @@ class HoiNode(LifecycleNode):
             tolerance=round(self._value('matching.tolerance') * NANOSECONDS),
         )
 
-    def _subscribe(
-        self,
-        name: str,
-        message_type: type,
-        profile: QoSProfile,
-        callback: Callable[[Any], None],
-        topic: str | None = None,
-    ) -> None:
-        self._inputs[name] = self.create_subscription(
-            message_type,
-            topic or name,
-            callback,
-            profile,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-
     def _stop(self) -> None:
-        while self._inputs:
-            self.destroy_subscription(self._inputs.popitem()[1])
-        if self._worker is None:
-            return
-        if self._worker.stop():
+        if self._inputs is not None:
+            self._inputs.destroy()
+        if self._worker is not None:
+            if not self._worker.stop():
+                self.get_logger().error(
+                    f'the model has not answered for {EXIT_SECONDS} s, leaving it behind'
+                )
             self._guard.survives(self._outputs.end_events)
-        else:
-            self.get_logger().error(
-                f'the model has not answered for {EXIT_SECONDS} s, leaving it behind'
-            )
-        self._worker = None
+        self._inputs = self._worker = None
 
     def _free(self) -> None:
         if self._outputs is not None:
@@ -213,22 +180,6 @@ class HoiNode(LifecycleNode):
         release()
 
     # Callbacks: the executor's thread
-
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        stamp = nanoseconds(message.header)
-        if stamp == 0:
-            self._guard.warn_once('images without a stamp (header.stamp is 0) cannot be matched')
-        self._matcher.add_image(stamp, message)
-        if self._pipeline.detector is not None and stamp > 0:
-            self._matcher.add_detections(stamp, None)  # the worker finds them in the image
-
-    def _on_detections(self, message: Any) -> None:
-        stamp = nanoseconds(message.header)
-        if stamp == 0:
-            self._guard.warn_once(
-                'detections without a stamp (header.stamp is 0) cannot be matched'
-            )
-        self._matcher.add_detections(stamp, message)
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         """Refuse values that contradict each other; turn to other verbs."""
@@ -239,8 +190,8 @@ class HoiNode(LifecycleNode):
                 self._pipeline.set_verbs(changed['verbs'])
                 if self._worker is not None:
                     self._outputs.tell_vocabulary(self._pipeline.predictor)
-        except (ValueError, ImportError, OSError) as error:
-            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # rclpy would end the process
+            return SetParametersResult(successful=False, reason=self._told(error))
         return SetParametersResult(successful=True)
 
     def _on_set_verbs(
@@ -262,8 +213,8 @@ class HoiNode(LifecycleNode):
         folder = snapshot_folder(self._value('snapshot.folder'))
         try:
             path = write_snapshot(folder, frame, self._facts())
-        except (ImportError, OSError) as error:
-            response.message = f'no snapshot: {error}'
+        except Exception as error:  # rclpy would end the process
+            response.message = f'no snapshot: {self._told(error)}'
             return response
         response.success, response.message = True, str(path)
         return response
@@ -285,18 +236,18 @@ class HoiNode(LifecycleNode):
     def _observe(self) -> Observation:
         """What there is to see of this node now."""
         now, lifecycle = time.monotonic_ns(), self._lifecycle()
-        pipeline, outputs, matcher = self._pipeline, self._outputs, self._matcher
-        worker, inputs = self._worker, dict(self._inputs)
+        pipeline, matcher, worker = self._pipeline, self._matcher, self._worker
+        inputs, outputs = self._inputs, self._outputs
         about = {name: str(self._value(name)) for name in ('model', 'device', 'detections_type')}
         seen = Observation(now, lifecycle, self._failure, about=about)
-        if None in (pipeline, outputs, matcher, worker) or 'image' not in inputs:
+        if None in (pipeline, matcher, worker, inputs, outputs):
             return seen
-        detections = inputs.get('detections')
+        images, detections = inputs.publishers()
         return replace(
             seen,
-            images=publishers_of(self, inputs['image']),
-            detections=detections and publishers_of(self, detections),
-            outputs=tuple(subscribers_of(self, each) for each in outputs.publishers()),
+            images=images,
+            detections=detections,
+            outputs=outputs.subscribers(),
             counts=matcher.counts(),
             last_image=matcher.last_image,
             last_detections=matcher.last_detections,
@@ -310,6 +261,13 @@ class HoiNode(LifecycleNode):
         )
 
     # All threads
+
+    def _told(self, error: Exception) -> str:
+        """An error in a sentence; the traceback of one that nobody foresaw is logged."""
+        if isinstance(error, EXPECTED):
+            return str(error)
+        self.get_logger().error(''.join(traceback.format_exception(error)))
+        return f'{type(error).__name__}: {error}'
 
     def _lifecycle(self) -> str:
         return self._state_machine.current_state[1]
@@ -355,6 +313,9 @@ def main(args: list[str] | None = None) -> int:
     try:
         for namespace in remove_ros_args(arguments)[1:] or [None]:
             nodes.append(HoiNode(namespace))
+        names = {node.get_fully_qualified_name() for node in nodes}
+        if len(names) < len(nodes):
+            raise ValueError('namespaces are given as words or as __ns, not both')
         if not all(ending.asked or node.autostart() for node in nodes):
             return 1
         _spin(nodes, ending)

@@ -212,8 +212,13 @@ class Matcher:
                 self._count(dropped_invalid=1)
 
     def close(self) -> None:
-        """Wake the worker up for the last time."""
+        """Wake the worker up for the last time; nothing that still waits is processed."""
         with self._changed:
+            self._count(
+                dropped_unmatched=len(self._images), dropped_busy=int(self._ready is not None)
+            )
+            self._images.clear()
+            self._ready = None
             self._closed = True
             self._changed.notify_all()
 

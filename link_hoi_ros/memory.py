@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-# What filled the memory may be another process that ends: how long until more is tried again.
+# What filled the memory may be another process that ends: how long until all are tried again.
 RETRY_SECONDS = 30.0
 # A person and a thing, or two people, cannot be taken apart.
 FEWEST = 2
@@ -29,7 +29,7 @@ class PairLimit:
         """Begin without a limit; `clock` gives steady seconds."""
         self.value: int | None = None
         self._clock = clock
-        self._changed = 0.0
+        self._reduced = 0.0
 
     def run(self, predict: Callable[[int], T], most: int) -> T:
         """Predict with at most `most` pairs, or with half as many again and again until they fit.
@@ -37,24 +37,20 @@ class PairLimit:
         Raises:
             torch.cuda.OutOfMemoryError: two pairs do not fit.
         """
-        self._relax(most)
+        if self.value is not None and self._clock() > self._reduced + RETRY_SECONDS:
+            self.value = None
+        again = self.value is None  # what lay about unused may have been all that was in the way
         while True:
             pairs = most if self.value is None else min(self.value, most)
             try:
                 return predict(pairs)
             except torch.cuda.OutOfMemoryError:
-                self.value, self._changed = max(pairs // 2, FEWEST), self._clock()
-                if pairs <= FEWEST:
-                    raise
+                if not again:
+                    self.value, self._reduced = max(pairs // 2, FEWEST), self._clock()
+                    if pairs <= FEWEST:
+                        raise
+            again = False
             release()  # outside the handler, whose traceback keeps the tensors alive
-
-    def _relax(self, most: int) -> None:
-        """Twice as many are tried when it has gone well for a while."""
-        if self.value is None or self._clock() < self._changed + RETRY_SECONDS:
-            return
-        self.value, self._changed = 2 * self.value, self._clock()
-        if self.value >= most:
-            self.value = None
 
 
 def release() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import ImageMarker
 
@@ -24,6 +23,7 @@ from link_hoi_ros import qos
 from link_hoi_ros.annotations import image_annotations, image_markers
 from link_hoi_ros.events import Event, EventRules, EventTracker, event_message
 from link_hoi_ros.frame import Frame
+from link_hoi_ros.graph import Peers, subscribers_of
 from link_hoi_ros.guard import Guard
 from link_hoi_ros.images import rgb_to_image
 from link_hoi_ros.messages import triplets_message, vocabulary_message
@@ -33,7 +33,11 @@ ARRIVAL = Duration(seconds=0.5)
 
 
 class Outputs:
-    """Publishes frames; the worker's thread calls it, and the executor's only `tell_vocabulary`."""
+    """Publishes frames.
+
+    The worker's thread publishes and shows; the executor's tells the vocabulary, and ends the
+    events once the worker has ended; the diagnostics' asks for the subscribers.
+    """
 
     def __init__(self, node: LifecycleNode, value: Callable[[str], Any], guard: Guard) -> None:
         """Create the publishers.
@@ -41,9 +45,6 @@ class Outputs:
         Args:
             value: a parameter of `parameter_table` by name, as it is now.
             guard: keeps a picture that fails from stopping the others.
-
-        Raises:
-            ValueError: the parameters of events contradict each other.
         """
         self._node, self._value, self._guard = node, value, guard
         self._events = EventTracker(event_rules(value))
@@ -69,14 +70,18 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take the publishers back, once the last events have arrived."""
-        if 'events' in self._publishers:
-            self._publishers['events'].wait_for_all_acked(ARRIVAL)
+        self._publishers['events'].wait_for_all_acked(ARRIVAL)
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.popitem()[1])
 
-    def publishers(self) -> list[Publisher]:
-        """All of them."""
-        return list(self._publishers.values())
+    def subscribers(self) -> tuple[Peers, ...]:
+        """Those of each topic.
+
+        Raises:
+            rclpy.exceptions.InvalidHandle: nothing is published any longer.
+        """
+        publishers = list(self._publishers.values())
+        return tuple(subscribers_of(self._node, publisher) for publisher in publishers)
 
     def tell_vocabulary(self, predictor: Predictor) -> None:
         """Publish what the model can say from now on."""
@@ -99,7 +104,7 @@ class Outputs:
         if self._value('publish.events'):
             self._guard.survives(lambda: self._follow(frame))
         else:
-            self.end_events()
+            self._guard.survives(self.end_events)
         for topic, make in (
             ('overlay', _overlay),
             ('annotations', image_annotations),
@@ -139,11 +144,7 @@ class Outputs:
 
 
 def event_rules(value: Callable[[str], Any]) -> EventRules:
-    """The parameters `event.*`.
-
-    Raises:
-        ValueError: they contradict each other.
-    """
+    """The parameters `event.*`."""
     return EventRules(**{field.name: value(f'event.{field.name}') for field in fields(EventRules)})
 
 

@@ -24,6 +24,9 @@ from link_hoi_ros.messages import DetectionsReader
 # Events look at no fewer triplets of an image than this, however few are published.
 EVENT_TRIPLETS = 200
 
+# A model that hangs must not hold up whoever asks for other verbs.
+ANSWER_SECONDS = 5.0
+
 # A list parameter that is not set: ROS gives an empty list no type.
 NONE = ['']
 
@@ -112,9 +115,14 @@ class Pipeline:
         Raises:
             ValueError, ImportError, ConnectionError: as `HoiPredictor.set_verbs`; nothing has
                 changed then.
+            TimeoutError: the model hangs.
         """
-        with self._in_use:
+        if not self._in_use.acquire(timeout=ANSWER_SECONDS):
+            raise TimeoutError(f'the model has not answered for {ANSWER_SECONDS:.0f} s')
+        try:
             self.predictor.set_verbs(None if verbs == NONE else verbs)
+        finally:
+            self._in_use.release()
 
     def process(self, image: Image | CompressedImage, detections: Any) -> Frame:
         """The triplets of an image.

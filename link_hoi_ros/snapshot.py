@@ -34,12 +34,17 @@ def write_snapshot(folder: Path, frame: Frame, facts: Mapping[str, Any]) -> Path
 
     Raises:
         OSError: it cannot be written.
+        ValueError: the image is too large for a picture.
         ImportError: OpenCV is missing.
     """
     cv2 = require('cv2', 'pip install opencv-python-headless', 'writing a snapshot')
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f'{stamp_key(frame.header)}.json'
-    _, picture = cv2.imencode('.png', frame.pixels[..., ::-1])
+    # little compression: it holds up what arrives meanwhile
+    done, picture = cv2.imencode('.png', frame.pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        height, width = frame.detections.image_size
+        raise ValueError(f'OpenCV writes no picture of {width} x {height} pixels')
     write_whole(path.with_suffix('.png'), picture.tobytes())
     write_json(path, {**facts, **_contents(frame)})
     return path

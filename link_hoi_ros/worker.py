@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from link_hoi_msgs.msg import HoiFrameStats
-from link_hoi_ros.frame import NANOSECONDS, Frame
+from link_hoi_ros.frame import Frame
 from link_hoi_ros.guard import Guard
 from link_hoi_ros.matching import IMAGE_COUNTERS, Matcher, Pair
 from link_hoi_ros.outputs import Outputs
@@ -17,8 +17,8 @@ from link_hoi_ros.pipeline import Pipeline
 EXIT_SECONDS = 5.0
 # How often counters are published while no image is processed.
 IDLE_SECONDS = 1.0
-# What goes on ends in the time of the images; where these stay away for so long, it has ended too.
-SILENCE = 10 * NANOSECONDS
+# What goes on ends in the time of the images; without any for so long, it has ended too.
+EVENTS_END_SECONDS = 10.0
 
 
 class Worker:
@@ -42,7 +42,8 @@ class Worker:
         self.latency: float | None = None
         self._matcher, self._pipeline, self._outputs = matcher, pipeline, outputs
         self._guard, self._now = guard, now
-        self._worked = now()
+        self._shown = time.monotonic()
+        self._left_behind = False
         self._told = dict.fromkeys(IMAGE_COUNTERS, 0)
         self._thread = threading.Thread(target=self._work, name='hoi_worker', daemon=True)
         self._thread.start()
@@ -51,7 +52,8 @@ class Worker:
         """End after the pair in work; False if that takes too long, and it is left behind."""
         self._matcher.close()
         self._thread.join(EXIT_SECONDS)
-        return not self._thread.is_alive()
+        self._left_behind = self._thread.is_alive()
+        return not self._left_behind
 
     def _work(self) -> None:
         matcher, guard = self._matcher, self._guard
@@ -59,17 +61,21 @@ class Worker:
             pair = matcher.take(IDLE_SECONDS)
             stats = HoiFrameStats()
             if pair is not None:
-                self._worked = self._now()
                 stats.header = pair.image.header
                 matcher.finish(guard.survives(lambda: self._process(pair, stats)))
-            elif self._now() - self._worked > SILENCE:
+            if self._left_behind:
+                return
+            if time.monotonic() > self._shown + EVENTS_END_SECONDS:
                 guard.survives(self._outputs.end_events)
             guard.survives(lambda: self._tell_counts(stats))
+        guard.survives(lambda: self._tell_counts(HoiFrameStats()))
 
     def _process(self, pair: Pair, stats: HoiFrameStats) -> None:
         """From messages to everything published; the durations go into `stats`."""
         started = time.monotonic_ns()
         frame = self._pipeline.process(pair.image, pair.detections)
+        if self._left_behind:
+            return  # newer frames may be out
         predicted = time.monotonic_ns()
         self._outputs.publish(frame)
         published = time.monotonic_ns()
@@ -81,6 +87,7 @@ class Worker:
         stats.publish = (published - predicted) / 1e6
         stats.latency = self.latency
         self._outputs.show(frame)
+        self._shown = time.monotonic()
 
     def _tell_counts(self, stats: HoiFrameStats) -> None:
         """Publish the counters if they changed, with the durations of one image or with none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -25,8 +26,9 @@ def with_verbs(vocabulary: Vocabulary, verbs: Sequence[str]) -> Vocabulary:
     and a prompt, and goes with every object.
 
     Returns:
-        a vocabulary whose id ends in '+custom', with all valid (verb, object) combinations as its
-        classes, and no benchmark of them (`rare`, `frequency` and `evaluated` are None).
+        a vocabulary whose id ends in '+custom-' and a fingerprint of its words, with all valid
+        (verb, object) combinations as its classes, and no benchmark of them (`rare`, `frequency`
+        and `evaluated` are None).
 
     Raises:
         ValueError: there is no verb, one is no word, or one stands twice.
@@ -111,7 +113,7 @@ def _with_classes(changed: Vocabulary, old: np.ndarray, is_new: np.ndarray) -> V
         array.setflags(write=False)
     return replace(
         changed,
-        id=f'{changed.id.removesuffix("+custom")}+custom',
+        id=f'{changed.id.partition("+")[0]}+custom-{_fingerprint(changed)}',
         hois=hois,
         prompts=prompts,
         rare=None,
@@ -120,6 +122,12 @@ def _with_classes(changed: Vocabulary, old: np.ndarray, is_new: np.ndarray) -> V
         valid=valid,
         hoi_index=hoi_index,
     )
+
+
+def _fingerprint(vocabulary: Vocabulary) -> str:
+    """Of the words: who sees an id knows what its numbers mean."""
+    words = '\n'.join((*vocabulary.verbs, '', *vocabulary.objects))
+    return hashlib.sha256(words.encode()).hexdigest()[:8]
 
 
 def _check_words(words: Sequence[str], kind: str) -> list[str]:

@@ -29,7 +29,8 @@ class Vocabulary:
     """O objects, V verbs and the H (verb, object) pairs that are classes; every id is 0-based.
 
     Attributes:
-        id: 'hico-det', 'v-coco' or 'swig-hoi'; '+custom' behind it, where words were changed.
+        id: 'hico-det', 'v-coco' or 'swig-hoi'; behind it '+custom-' and
+            a fingerprint, where words were changed.
         objects: O names; COCO-80 order and HICO's spelling for 'hico-det' and 'v-coco'. 36 names of
             'swig-hoi' stand twice, for two senses of one word.
         object_synonyms: for each object, other names under which `object_index` finds it.

@@ -218,11 +218,6 @@ def test_other_rules_hold_from_the_next_image():
     assert film.kinds() == [STARTED]
 
 
-def test_what_ends_surer_than_it_starts_is_one_sentence():
-    with pytest.raises(ValueError, match=r'event\.end_score is 0\.5, expected no more than .*0\.4'):
-        dataclasses.replace(RULES, end_score=0.5)
-
-
 def test_people_acting_on_each_other_are_two_interactions():
     film = Film()
     other: Row = (PERSON, (300, 50, 400, 300), '8')

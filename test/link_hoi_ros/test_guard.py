@@ -42,6 +42,17 @@ def test_a_stream_of_new_sentences_does_not_fill_the_log(guard, log):
     assert len(log) == MAX_WARNINGS
 
 
+def test_a_failure_is_told_however_much_was_left_out(guard, log):
+    for i in range(2 * MAX_WARNINGS):
+        guard.warn_once(f'class {chr(0x4E00 + i)} is unknown')
+
+    def fail() -> None:
+        raise ValueError('the model has no weights')
+
+    guard.survives(fail)
+    assert 'the model has no weights' in log[-1]
+
+
 def test_what_a_step_raises_is_kept_in_one_line_and_survived(guard, log):
     def fail() -> None:
         raise RuntimeError('no\nmore')

@@ -298,3 +298,15 @@ def test_the_books_balance_and_pairs_fit_whatever_happens(kind, steps, tolerance
         counts = matcher.counts()
         assert balanced(counts)
         assert min(vars(counts).values()) >= 0
+
+
+def test_what_waits_at_the_end_is_in_the_books(matcher):
+    matcher.add_image(1, 'image')
+    matcher.add_detections(1, 'boxes')
+    matcher.add_image(2, 'image')
+    matcher.add_image(3, 'image')
+    matcher.close()
+    counts = matcher.counts()
+    assert (counts.dropped_busy, counts.dropped_unmatched, counts.pending) == (1, 2, 0)
+    assert balanced(counts)
+    assert matcher.take(0) is None

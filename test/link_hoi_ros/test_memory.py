@@ -39,19 +39,32 @@ def test_half_as_many_are_tried_until_they_fit_and_no_more_after_that():
     gpu = Gpu(room=120)
     assert gpu.run() == 100
     assert gpu.run() == 100
-    assert gpu.tried == [400, 200, 100, 100]
+    assert gpu.tried == [400, 400, 200, 100, 100]
     assert gpu.limit.value == 100
 
 
-def test_more_are_tried_again_after_a_while_until_all_fit():
+def test_what_lay_about_unused_costs_no_pairs():
+    gpu = Gpu(room=0)
+
+    def predict(pairs: int) -> int:
+        gpu.room += 400  # given back after the first attempt
+        return gpu.predict(pairs + 400) - 400
+
+    assert gpu.limit.run(predict, 400) == 400
+    assert gpu.tried == [800, 800]
+    assert gpu.limit.value is None
+
+
+def test_all_are_tried_again_after_a_while():
     gpu = Gpu(room=120)
     gpu.run()
+    gpu.time += RETRY_SECONDS + 1
+    assert gpu.run() == 100
     gpu.room = 1000
-    found = []
-    for _ in range(4):
-        gpu.time += RETRY_SECONDS
-        found.append(gpu.run())
-    assert found == [200, 400, 400, 400]
+    gpu.time += RETRY_SECONDS - 1
+    assert gpu.run() == 100
+    gpu.time += 2
+    assert gpu.run() == 400
     assert gpu.limit.value is None
 
 
@@ -69,3 +82,5 @@ def test_when_two_pairs_do_not_fit_it_is_said_and_tried_again():
     assert gpu.tried[-2:] == [2, 2]
     gpu.room = 1000
     assert gpu.run() == 2
+    gpu.time += RETRY_SECONDS + 1
+    assert gpu.run() == 400

@@ -88,8 +88,23 @@ def no_camera(bench) -> Undo:
     return lambda: None
 
 
+def nothing_to_see(bench) -> Undo:
+    """Images that cannot be read, for longer than that."""
+    for _ in range(60):
+        bench.detections(bench.image(encoding='nonsense'), RIDER)
+        time.sleep(0.2)
+    return lambda: None
+
+
 @pytest.mark.parametrize(
-    'leave', [deactivate, other_verbs, no_events, pytest.param(no_camera, marks=pytest.mark.slow)]
+    'leave',
+    [
+        deactivate,
+        other_verbs,
+        no_events,
+        pytest.param(no_camera, marks=pytest.mark.slow),
+        pytest.param(nothing_to_see, marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_followed_no_longer_has_ended(bench, leave):
     begin = len(bench.recorder.events)

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 from link_hoi_core.predictor import HoiPredictor
 from link_hoi_msgs.msg import HoiDetection, HoiDetectionArray
+from link_hoi_ros import pipeline
 from link_hoi_ros.images import rgb_to_image
 from link_hoi_ros.parameters import defaults
 from link_hoi_ros.pipeline import EVENT_TRIPLETS, Pipeline
@@ -117,6 +118,13 @@ def test_verbs_may_change_from_another_thread_while_images_are_processed():
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_model_that_hangs_does_not_hold_up_who_asks_for_verbs(loaded, monkeypatch):
+    monkeypatch.setattr(pipeline, 'ANSWER_SECONDS', 0.1)
+    with loaded.pipeline._in_use, pytest.raises(TimeoutError, match='has not answered'):
+        loaded.pipeline.set_verbs(['ride'])
+    loaded.pipeline.set_verbs([''])
 
 
 @pytest.mark.parametrize(

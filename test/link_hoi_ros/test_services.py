@@ -137,6 +137,32 @@ def test_two_cameras_are_served_by_one_process(ros):
     assert process.stop() == 0
 
 
+def test_two_nodes_of_one_name_are_refused(ros):
+    remap = ['-r', '__ns:=/robot']
+    process = ros.program('link_hoi_ros.hoi_node', 'front', 'rear', '--ros-args', *HOI, *remap)
+    assert process.child.wait(60) == 1
+    assert 'given as words or as __ns, not both' in process.log()
+
+
+def test_what_made_configuring_fail_is_in_the_diagnosis(make_bench, tmp_path):
+    (tmp_path / 'fault.json').write_text('{"raises": "CUDA error: no driver"}')
+    bench = make_bench(fault=tmp_path / 'fault.json', autostart=False)
+    bench.recorder.ask('changed', 'change_state', transition=1)
+    told = bench.recorder.wait('diagnosis', lambda event: 'CUDA error' in event['message'])
+    assert told['state'] == 'not active' and told['level'] == 2
+    assert 'Traceback' in bench.node.log()
+
+
+def test_boxes_of_an_image_of_another_size_are_put_right_by_a_parameter(make_bench):
+    bench = make_bench(score_threshold=0.0, **{'detections.image_size': [1280, 960]})
+    bench.wait_active()
+    twice = [
+        [name, score, 2 * x1, 2 * y1, 2 * x2, 2 * y2, track_id]
+        for name, score, x1, y1, x2, y2, track_id in RIDER
+    ]
+    assert bench.frame(twice)['triplets']
+
+
 def test_one_camera_of_two_that_cannot_start_ends_both(ros):
     process = ros.program('link_hoi_ros.hoi_node', 'hoi', 'rear', '--ros-args', '-p', 'model:=none')
     assert process.child.wait(60) == 1
