@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,7 +67,7 @@ def export(
             raise ValueError(f'{bag.path}: no image has detections')
         write_recorded(partial / DETECTIONS, images, vocabulary.objects)
         write_json(partial / ANNOTATIONS, _skeleton(images, vocabulary))
-        shutil.move(partial, folder)
+        partial.rename(folder)
     return len(images)
 
 

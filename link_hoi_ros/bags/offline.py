@@ -11,7 +11,8 @@ from link_hoi_ros import parameters
 from link_hoi_ros.bags.cameras import Camera
 from link_hoi_ros.bags.reading import Bag, deserialised
 from link_hoi_ros.bags.shots import Shot, label_info, shots
-from link_hoi_ros.frame import NANOSECONDS, Frame
+from link_hoi_ros.frame import Frame
+from link_hoi_ros.matching import NANOSECONDS
 from link_hoi_ros.pipeline import Pipeline
 
 
@@ -95,7 +96,9 @@ def process(
         try:
             frame = pipeline.process(shot.image, shot.detections)
         except ValueError as error:
-            remarks.note(f'frames that cannot be read ({error})', shot.key)
+            remarks.note(
+                'frames that cannot be read, which so gave nothing', f'{shot.key}: {error}'
+            )
         yield Answer(shot, frame, 'processed' if frame else 'dropped_invalid')
 
 

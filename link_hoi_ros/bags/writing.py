@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rclpy.serialization import serialize_message
 
 from link_hoi_core.optional import require
 from link_hoi_ros.bags.reading import INSTALL, definitions_of
+from link_hoi_ros.graph import type_name
 
 STORAGES = ('mcap', 'sqlite3')
 # Of metadata.yaml. Version 9 has Jazzy's form of the QoS profiles, which Humble and Iron cannot
@@ -38,7 +40,7 @@ class Recording:
             storage: one of STORAGES.
 
         Raises:
-            FileExistsError, FileNotFoundError: `path` is there, or its parent is not.
+            OSError: `path` is there, or its parent is not, or it cannot be written.
             ImportError: rosbags is missing.
         """
         rosbag2 = require('rosbags.rosbag2', INSTALL, 'writing bags')
@@ -47,7 +49,7 @@ class Recording:
         if not path.parent.is_dir():
             raise FileNotFoundError(f'{path.parent}: no such folder to write a bag to')
         self._path = path
-        with ExitStack() as stack:
+        with _one_error(path), ExitStack() as stack:
             folder = tempfile.TemporaryDirectory(prefix=f'.{path.name}-', dir=path.parent)
             self._partial = Path(stack.enter_context(folder)) / path.name
             plugin = rosbag2.StoragePlugin[storage.upper()]
@@ -66,24 +68,32 @@ class Recording:
             self._stack = stack.pop_all()
 
     def write(self, topic: str, time: int, message: Any) -> None:
-        """Add a message, or its serialised bytes, under a time in nanoseconds."""
+        """Add a message, or its serialised bytes, under a time in nanoseconds.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         data = message if isinstance(message, bytes) else serialize_message(message)
-        self._writer.write(self._connections[topic], time, data)
+        with _one_error(self._path):
+            self._writer.write(self._connections[topic], time, data)
 
     def __enter__(self) -> Recording:
         return self
 
     def __exit__(self, error_type: type | None, *error: object) -> None:
-        with self._stack:
+        with _one_error(self._path), self._stack:
             self._writer.__exit__(error_type, *error)
             if error_type is None:
                 self._partial.rename(self._path)
 
 
-def type_name(message_type: type) -> str:
-    """'sensor_msgs/msg/Image' of its class."""
-    package, kind, *_ = message_type.__module__.split('.')
-    return f'{package}/{kind}/{message_type.__name__}'
+@contextmanager
+def _one_error(path: Path) -> Iterator[None]:
+    """A full disk is an error of SQLite's own to SQLite, and names no file elsewhere."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise OSError(f'{path}: cannot be written ({error})') from error
 
 
 def typestore(packages: Sequence[str] = ('link_hoi_msgs',)) -> Any:

@@ -132,7 +132,7 @@ def test_what_cannot_be_answered_is_counted_and_told(tmp_path, capsys):
     }
     sentences = '\n'.join(told['remarks'])
     assert f'without detections, which so gave nothing: 1 ({KEYS[0]})' in sentences
-    assert 'frames that cannot be read (image has' in sentences
+    assert f'cannot be read, which so gave nothing: 1 ({key(9)}: image has' in sentences
     assert 'annotated frames that are not in the bag, so nothing is found: 1' in sentences
     assert sentences in capsys.readouterr().err.replace('bag: ', '')
 

@@ -20,7 +20,8 @@ from std_msgs.msg import Header  # noqa: E402
 
 from link_hoi_core.vocabulary import load_vocabulary  # noqa: E402
 from link_hoi_msgs.msg import HoiDetection, HoiDetectionArray  # noqa: E402
-from link_hoi_ros.bags.writing import type_name, typestore  # noqa: E402
+from link_hoi_ros.bags.writing import typestore  # noqa: E402
+from link_hoi_ros.graph import type_name  # noqa: E402
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND + 50_000_000

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import resource
 
 import pytest
 import yaml
 from bag_files import START
 
-from link_hoi_msgs.msg import HoiEvent, HoiTripletArray, HoiVocabulary
+from link_hoi_msgs.msg import HoiTripletArray, HoiVocabulary
 from link_hoi_ros.bags.reading import Bag, definitions_of, deserialised
-from link_hoi_ros.bags.writing import Recording, type_name, typestore
+from link_hoi_ros.bags.writing import Recording, typestore
+from link_hoi_ros.graph import type_name
 
 TOPICS = {'/hoi/triplets': HoiTripletArray, '/hoi/vocabulary': HoiVocabulary}
 storages = pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
@@ -43,7 +45,6 @@ def test_the_hashes_of_our_types_are_those_that_are_installed():
         expected = {item['type_name']: item['hash_string'] for item in installed['type_hashes']}
         full = f'link_hoi_msgs/msg/{name}'
         assert types.hash_rihs01(full) == expected[full]
-    assert type_name(HoiEvent) == 'link_hoi_msgs/msg/HoiEvent'
 
 
 @storages
@@ -85,6 +86,22 @@ def test_where_writing_fails_nothing_is_left(tmp_path):
         with Recording(tmp_path / 'bag', TOPICS) as recording:
             recording.write('/hoi/triplets', START, HoiTripletArray())
             raise RuntimeError('halfway')
+    assert not list(tmp_path.iterdir())
+
+
+@storages
+def test_a_full_disk_is_told_in_a_sentence_and_nothing_is_left(tmp_path, storage):
+    """A limit on the size of files: to a writer the same, but for the words."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r'bag: cannot be written \(') as told:
+            with Recording(tmp_path / 'bag', TOPICS, storage=storage) as recording:
+                for number in range(2000):
+                    recording.write('/hoi/triplets', number, HoiTripletArray(model='boxes' * 99))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert '\n' not in str(told.value)
     assert not list(tmp_path.iterdir())
 
 
