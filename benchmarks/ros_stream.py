@@ -40,8 +40,8 @@ from link_hoi_msgs.msg import (
 from link_hoi_ros import qos
 from link_hoi_ros.demo import DETECTIONS
 from link_hoi_ros.demo_player import detections_message
-from link_hoi_ros.frame import NANOSECONDS, nanoseconds
-from link_hoi_ros.matching import IMAGE_COUNTERS
+from link_hoi_ros.frame import nanoseconds
+from link_hoi_ros.matching import IMAGE_COUNTERS, NANOSECONDS
 from link_hoi_ros.processes import environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,8 +162,8 @@ def running_camera(
 
 def isolate() -> None:
     """Nothing leaves this machine, no other run is heard, and images are not lost."""
-    # the commands of the package and their tests take a domain up to 101
-    os.environ.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(215, 231)))
+    # commands of the package take a domain up to 101, and its tests one up to 227
+    os.environ.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(228, 232)))
     os.environ.update(environment())
 
 

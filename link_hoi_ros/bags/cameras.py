@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from link_hoi_ros.bags.reading import Bag
-from link_hoi_ros.frame import NANOSECONDS
+from link_hoi_ros.matching import NANOSECONDS
 
 LABEL_INFO_TYPE = 'vision_msgs/msg/LabelInfo'
 IMAGE_TYPES = {'sensor_msgs/msg/Image': 'raw', 'sensor_msgs/msg/CompressedImage': 'compressed'}

@@ -30,7 +30,7 @@ from link_hoi_ros.bags.listener import Listener, becomes
 from link_hoi_ros.bags.reading import Bag, Recorded, stamp_of
 from link_hoi_ros.bags.shots import serialised_pairs
 from link_hoi_ros.bags.writing import Recording
-from link_hoi_ros.frame import NANOSECONDS
+from link_hoi_ros.matching import NANOSECONDS
 
 # Limits, not expectations: a busy machine needs long to import torch and to load a model.
 START_SECONDS = 180.0

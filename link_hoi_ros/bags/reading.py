@@ -17,7 +17,7 @@ from typing import Any
 from rclpy.serialization import deserialize_message
 
 from link_hoi_core.optional import require
-from link_hoi_ros.frame import NANOSECONDS
+from link_hoi_ros.matching import NANOSECONDS
 
 INSTALL = "pip install 'rosbags>=0.11'"
 _CDR_HEADER = 4  # bytes before the message; the second one tells the byte order
