@@ -51,8 +51,13 @@ def check_json(path: Path | None) -> None:
 
     Raises:
         FileNotFoundError: its folder is not there.
+        IsADirectoryError: it is a folder.
     """
-    if path is not None and not path.parent.is_dir():
+    if path is None:
+        return
+    if path.is_dir():
+        raise IsADirectoryError(f'{path}: is a folder, expected a file to write the JSON to')
+    if not path.parent.is_dir():
         raise FileNotFoundError(f'{path.parent}: no such folder to write the JSON to')
 
 

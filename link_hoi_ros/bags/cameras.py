@@ -27,7 +27,7 @@ class Camera:
         detections: topic of their detections; None where the node finds them itself.
         transport: 'raw' or 'compressed'.
         kind: the node's detections_type.
-        label_info: topic of the names of the detections' classes, if the bag has one.
+        label_info: topic of the names of vision_msgs' classes, if the bag has one.
     """
 
     name: str
@@ -88,19 +88,16 @@ def find_cameras(
     if len(partners) != len(images):
         raise ValueError(f'{len(partners)} topics of detections for {len(images)} of images')
     names = _names(images) if len(images) > 1 else ['']
-    return [
-        Camera(
-            name,
-            image,
-            partner,
-            _checked(bag, image, IMAGE_TYPES, 'images'),
-            'builtin'
-            if partner is None
-            else _checked(bag, partner, DETECTIONS_TYPES, 'detections'),
-            _nearest(_topics(bag, [LABEL_INFO_TYPE]), partner),
-        )
-        for name, image, partner in zip(names, images, partners)
-    ]
+    return [_camera(bag, *each) for each in zip(names, images, partners)]
+
+
+def _camera(bag: Bag, name: str, image: str, detections: str | None) -> Camera:
+    transport = _checked(bag, image, IMAGE_TYPES, 'images')
+    if detections is None:
+        return Camera(name, image, None, transport, 'builtin')
+    kind = _checked(bag, detections, DETECTIONS_TYPES, 'detections')
+    label_infos = _topics(bag, [LABEL_INFO_TYPE]) if kind == 'vision_msgs' else []
+    return Camera(name, image, detections, transport, kind, _nearest(label_infos, detections))
 
 
 def _topics(bag: Bag, types: Collection[str]) -> list[str]:
@@ -144,11 +141,9 @@ def _partners(bag: Bag, images: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _nearest(candidates: Sequence[str], topic: str | None) -> str | None:
+def _nearest(candidates: Sequence[str], topic: str) -> str | None:
     """The one that shares most namespaces with a topic, the first of several; None of none."""
-    if topic is None or not candidates:
-        return None
-    return max(candidates, key=lambda candidate: _shared(candidate, topic))
+    return max(candidates, key=lambda candidate: _shared(candidate, topic), default=None)
 
 
 def _shared(one: str, other: str) -> int:

@@ -143,7 +143,8 @@ def _f1_threshold(predictor: Predictor) -> float:
 def _published(interactions: Interactions, values: Mapping[str, Any]) -> Interactions:
     """The part of all interactions that the node publishes, as `Pipeline` cuts it."""
     enough = int((interactions.score >= values['score_threshold']).sum())
-    return interactions.take(slice(min(enough, values['max_triplets'])))
+    rows = np.arange(min(enough, values['max_triplets']))
+    return interactions.take(rows)  # a copy: a slice would keep every score of a long bag
 
 
 def _equal(one: Interactions, other: Interactions) -> bool:

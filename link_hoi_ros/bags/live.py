@@ -99,7 +99,8 @@ def play(
     plan = Plan(
         str(bag.path.resolve()),
         [asdict(camera) for camera in cameras],
-        list(nodes) or [f'{camera.namespace}/hoi_node' for camera in cameras],
+        [f'/{node.lstrip("/")}' for node in nodes]
+        or [f'{camera.namespace}/hoi_node' for camera in cameras],
         rate,
         loops,
         tolerance_of(parameters_of(cameras[0], given)),

@@ -65,6 +65,9 @@ def _checked(parameter: parameter_table.Parameter, value: Any) -> Any:
         value = float(value)
     if expected is list:
         value = list(value) if isinstance(value, (list, tuple, array)) else [value]
+        item = type(parameter.default[0])
+        if any(type(each) is not item for each in value):
+            raise ValueError(f'{parameter.name} is {value!r}, expected a list of {item.__name__}')
     if type(value) is not expected:
         raise ValueError(f'{parameter.name} is {value!r}, expected {expected.__name__}')
     if parameter.range and not parameter.range[0] <= value <= parameter.range[1]:

@@ -248,11 +248,19 @@ REFUSALS = {
         ['evaluate', 'bag', '--annotations', 'labels.json', '--live', '--rate', '-1'],
         '--rate is -1',
     ),
+    'no rate': (
+        ['evaluate', 'bag', '--annotations', 'labels.json', '--live', '--rate', 'nan'],
+        '--rate is nan',
+    ),
     'nodes': (
         ['evaluate', 'bag', '--annotations', 'labels.json', '--live', '--node', '/a/n', '/b/n'],
         '2 nodes for 1 cameras',
     ),
     'json': (['evaluate', 'bag', '--annotations', 'labels.json', '--json', 'no/x'], 'no: no such'),
+    'json of a folder': (
+        ['evaluate', 'bag', '--annotations', 'labels.json', '--json', 'bag'],
+        'bag: is a folder',
+    ),
 }
 
 

@@ -6,6 +6,7 @@ A frame's name in the annotations is the stamp of its image, <sec>_<nanosec>.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,6 +61,8 @@ def run(options: argparse.Namespace) -> None:
     remarks = Remarks()
     with Bag(options.bag) as bag:
         cameras = cameras_of(bag, options, given)
+        if options.node and len(set(options.node)) != len(cameras):
+            raise ValueError(f'{len(set(options.node))} nodes for {len(cameras)} cameras')
         offline = evaluate_offline(bag, cameras, given, labels, remarks)
         live = _live(options, bag, cameras, given, labels, offline, remarks)
     print(f'{options.bag}: {_frames(offline)}')
@@ -81,7 +84,7 @@ def _check(options: argparse.Namespace) -> None:
     check_json(options.json)
     if not options.live and (options.node or options.rate != 1 or options.loops != 1):
         raise ValueError('--node, --rate and --loops go with --live')
-    if options.rate <= 0 or options.loops < 1:
+    if not 0 < options.rate < math.inf or options.loops < 1:
         raise ValueError(
             f'--rate is {options.rate:g} and --loops {options.loops}, expected more than 0'
         )
@@ -99,8 +102,6 @@ def _live(
     """The bag through running nodes, where that is asked for."""
     if not options.live:
         return None
-    if options.node and len(options.node) != len(cameras):
-        raise ValueError(f'{len(options.node)} nodes for {len(cameras)} cameras')
     with tempfile.TemporaryDirectory(prefix='link_hoi_bag-') as folder:
         played = play(bag, cameras, given, options.rate, options.loops, options.node, Path(folder))
     return evaluate_live(played, offline, labels, options.loops, remarks)

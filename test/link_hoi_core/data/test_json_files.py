@@ -34,3 +34,5 @@ def test_a_path_without_a_folder_is_one_sentence(tmp_path: Path) -> None:
     check_json(tmp_path / 'a.json')
     with pytest.raises(FileNotFoundError, match=f'^{tmp_path}/none: no such folder to write'):
         check_json(tmp_path / 'none' / 'a.json')
+    with pytest.raises(IsADirectoryError, match='is a folder'):
+        check_json(tmp_path)

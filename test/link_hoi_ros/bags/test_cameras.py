@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from bag_files import START, image, jpeg, street, write_bag
+from rosbags.rosbag2 import Writer
 
 from link_hoi_ros.bags.cameras import Camera, find_cameras
 from link_hoi_ros.bags.reading import Bag
@@ -63,6 +64,22 @@ def test_a_detector_of_the_nodes_own_needs_no_topic(tmp_path):
     assert (camera.detections, camera.kind) == (None, 'builtin')
     with pytest.raises(ValueError, match='no topic of detections.*detector=NAME'):
         cameras(tmp_path / 'x', images)
+
+
+def test_names_of_classes_are_for_vision_msgs_alone(tmp_path):
+    """The others have names of their own, and vision_msgs may not even be installed."""
+    with Writer(tmp_path / 'bag', version=9) as writer:
+        for topic, kind in (
+            ('/a/image', 'sensor_msgs/msg/Image'),
+            ('/a/boxes', 'vision_msgs/msg/Detection2DArray'),
+            ('/a/labels', 'vision_msgs/msg/LabelInfo'),
+            ('/b/image', 'sensor_msgs/msg/Image'),
+            ('/b/boxes', 'link_hoi_msgs/msg/HoiDetectionArray'),
+        ):
+            connection = writer.add_connection(topic, kind, msgdef='bool x', rihs01='RIHS01_')
+            writer.write(connection, START, b'\0\1\0\0\1')
+    with Bag(tmp_path / 'bag') as bag:
+        assert [camera.label_info for camera in find_cameras(bag)] == ['/a/labels', None]
 
 
 def test_a_topic_that_is_not_there_or_is_something_else_is_named(tmp_path):

@@ -45,6 +45,8 @@ def test_what_is_set_stands_above_the_file(tmp_path):
         ('score_threshold=2', 'score_threshold is 2.0, expected 0.0 to 1.0'),
         ('max_triplets=1.5', 'max_triplets is 1.5, expected int'),
         ('max_triplets=[', 'no value of YAML'),
+        ('verbs=[ride, 3]', r"verbs is \['ride', 3\], expected a list of str"),
+        ('detections.image_size=[wide, high]', 'expected a list of int'),
     ],
 )
 def test_a_wrong_assignment_is_refused(assignment, sentence):
