@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -9,7 +10,13 @@ import numpy as np
 
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.structures import Detections
-from link_hoi_core.vocabulary import Vocabulary, load_vocabulary, v_coco_actions
+from link_hoi_core.vocabulary import (
+    Vocabulary,
+    base_objects,
+    base_verbs,
+    load_vocabulary,
+    v_coco_actions,
+)
 from link_hoi_core.vocabulary.vocabulary import frozen, read_table
 
 #: (source, target): the model's data set, and the one on which it is evaluated.
@@ -47,9 +54,14 @@ class ClassMap:
 def class_map(source: Vocabulary, target: Vocabulary) -> ClassMap:
     """The map that stands in the package's table `class_maps.json`, with its reasons.
 
+    A vocabulary that was made of the target by other words (`with_verbs`, `with_objects`) is in no
+    table: the words that both have are the same.
+
     Raises:
         ValueError: there is none between these two.
     """
+    if source.id.startswith(f'{target.id}+'):
+        return _by_words(source, target)
     if (source.id, target.id) not in CLASS_MAPS:
         known = ', '.join(f'{one} to {other}' for one, other in CLASS_MAPS)
         raise ValueError(f'no map of classes from {source.id} to {target.id}; there are {known}')
@@ -94,6 +106,17 @@ def _best_of_equals(pairs: ScoredPairs) -> np.ndarray:
     return np.sort(best_first[first])
 
 
+def _by_words(source: Vocabulary, target: Vocabulary) -> ClassMap:
+    verbs, objects = base_verbs(target, source), base_objects(target, source)
+    verb, object_ = verbs[source.hois[:, 0]], objects[source.hois[:, 1]]
+    known = (verb >= 0) & (object_ >= 0)
+    found = np.where(known, _target_classes(target)[object_, verb], -1)
+    source_class = np.flatnonzero(found >= 0)
+    source_objects = np.full(len(target.objects), -1)
+    source_objects[objects[objects >= 0]] = np.flatnonzero(objects >= 0)
+    return _made(source, target, source_class, found[source_class], source_objects)
+
+
 @cache
 def _load(source_id: str, target_id: str) -> ClassMap:
     source, target = load_vocabulary(source_id), load_vocabulary(target_id)
@@ -109,15 +132,26 @@ def _load(source_id: str, target_id: str) -> ClassMap:
         if target_classes[object_, verb] >= 0
     }
     source_class, target_class = np.array(sorted(entries), np.int64).T
-    names = target.verbs if target_id == 'v-coco' else target.hoi_names
+    source_objects = [ids[0] if ids else -1 for ids in same]
+    return _made(source, target, source_class, target_class, source_objects)
+
+
+def _made(
+    source: Vocabulary,
+    target: Vocabulary,
+    source_class: np.ndarray,
+    target_class: np.ndarray,
+    source_objects: Sequence[int] | np.ndarray,
+) -> ClassMap:
+    """With the names of what is in no entry."""
     return ClassMap(
         source,
         target,
         frozen(source_class, np.int64),
         frozen(target_class, np.int64),
-        frozen([ids[0] if ids else -1 for ids in same], np.int64),
+        frozen(source_objects, np.int64),
         _others(source.hoi_names, source_class),
-        _others(names, target_class),
+        _others(target.verbs if target.id == 'v-coco' else target.hoi_names, target_class),
     )
 
 

@@ -113,6 +113,17 @@ def test_what_the_node_would_publish_is_scored_by_itself(tmp_path):
     assert strict['as_published']['annotated'] == 0
 
 
+def test_the_verbs_that_a_node_was_told_are_scored_as_far_as_they_are_annotated(tmp_path):
+    path = write_bag(tmp_path / 'bag', street(3))
+    labels = annotate(tmp_path / 'labels.json', KEYS[:3])
+    asked = figures(tmp_path, path, '--annotations', labels, '--set', 'verbs=[hold, ride]')
+    assert asked['per_class_ap']['ride bicycle'] == asked['annotated'] > 50
+    (remark,) = asked['remarks']
+    assert 'predictions are of hico-det+custom-' in remark
+    others = figures(tmp_path, path, '--annotations', labels, '--set', 'verbs=[hold]')
+    assert others['annotated'] == 0
+
+
 def test_what_cannot_be_answered_is_counted_and_told(tmp_path, capsys):
     messages = street(5)
     del messages[1]  # the first detections

@@ -10,7 +10,13 @@ import pytest
 from link_hoi_core.evaluation.cross_domain import CLASS_MAPS, as_source, class_map, translate
 from link_hoi_core.evaluation.pairs import ScoredPairs
 from link_hoi_core.structures import Detections
-from link_hoi_core.vocabulary import Vocabulary, load_vocabulary
+from link_hoi_core.vocabulary import (
+    Vocabulary,
+    base_verbs,
+    load_vocabulary,
+    with_objects,
+    with_verbs,
+)
 from link_hoi_core.vocabulary.vocabulary import read_table
 
 HICO, V_COCO, SWIG = (load_vocabulary(name) for name in ('hico-det', 'v-coco', 'swig-hoi'))
@@ -54,6 +60,25 @@ def test_hico_det_in_v_coco() -> None:
     # V-COCO's official files define no such role: one sits on a horse, not on a boat.
     assert says(HICO, V_COCO, 'sit_on', 'boat') == set()
     assert says(HICO, V_COCO, 'no_interaction', 'cup') == set()
+
+
+def test_other_words_of_one_data_set_are_its_classes_where_it_has_them() -> None:
+    """What an operator asks for at run time can be evaluated, as far as it is annotated."""
+    asked = with_verbs(HICO, ['ride', 'juggle', 'holding'])
+    assert says(asked, HICO, 'ride', 'bicycle') == {'ride bicycle'}
+    assert says(asked, HICO, 'hold', 'cup') == {'hold cup'}
+    assert says(asked, HICO, 'juggle', 'cup') == set()
+    classes = class_map(asked, HICO)
+    assert len(classes.target_class) == int(HICO.valid[:, base_verbs(HICO, asked)[[0, 2]]].sum())
+    assert {name.split()[0] for name in classes.unmapped_source} == {'juggle'}
+    assert len(classes.unmapped_target) == 600 - len(classes.target_class)
+    assert classes.source_objects.tolist() == list(range(80))
+
+    few = with_objects(HICO, ['robot arm', 'cup'])
+    assert says(few, HICO, 'hold', 'cup') == {'hold cup'}
+    objects = class_map(few, HICO).source_objects
+    assert (objects[HICO.objects.index('cup')], objects[HICO.person]) == (2, 0)
+    assert (objects >= 0).sum() == 2
 
 
 def test_swig_hoi_in_both() -> None:
