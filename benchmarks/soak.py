@@ -2,14 +2,18 @@
 
 A camera sends 640 x 480 images at 30 Hz, its detector finds what was recorded of the demo's video,
 again and again, two images late, and leaves out each twentieth; triplets, events, counters and the
-overlay are listened to. Three rules: memory grows by less than 1 % after the first half minute; no
-frame is published after a newer one; and each image that the node received is in one counter.
+overlay are listened to. In the first half minute the node is held for three seconds. Three rules:
+memory grows by less than 1 % after that half minute; no frame is published after a newer one; and
+each image that the node received is in one counter.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +31,7 @@ RATE, LAG, SKIP = 30.0, 2, 20
 # What is seen in the video scores about 0.3.
 EVENTS = {'event.start_score': 0.2, 'event.end_score': 0.1}
 WARM_UP_SECONDS = 30.0
+STOP_SECONDS = (8.0, 11.0)
 SAMPLE_SECONDS = 10.0
 SAMPLES = 3
 GROWTH_PERCENT = 1.0
@@ -50,6 +55,7 @@ def main() -> int:
             ros_stream.running_node(watcher, **EVENTS) as node,
             ros_stream.running_camera(RATE, 'video', lag=LAG, skip=SKIP) as play,
         ):
+            stop_and_go(node.pid)
             stamps += play(WARM_UP_SECONDS)
             memory = [memory_of(node.pid)]
             while 60 * options.minutes > len(memory) * SAMPLE_SECONDS + WARM_UP_SECONDS - 1:
@@ -75,6 +81,16 @@ def main() -> int:
     for name, figure in figures.items():
         print(f'{name:20} {figure}')
     return 1 if figures['broken'] else 0
+
+
+def stop_and_go(process: int) -> None:
+    """Hold a process for some seconds, soon: after that each of its queues has been full once.
+
+    What they took stays theirs, so that memory would otherwise grow a little at each hiccup of the
+    machine until the longest one.
+    """
+    for seconds, number in zip(STOP_SECONDS, (signal.SIGSTOP, signal.SIGCONT)):
+        threading.Timer(seconds, os.kill, (process, number)).start()
 
 
 def growth(memory: list[float]) -> float:
@@ -103,7 +119,7 @@ def broken_rules(figures: dict[str, Any], sent: list[int], answered: list[int]) 
         broken.append(f'{left} images are in no counter')
     if counts['received'] > len(sent):
         broken.append('more images were received than sent')
-    if counts['processed'] != len(answered):
+    if counts['processed'] < len(answered):
         broken.append(f'{counts["processed"]} processed images, {len(answered)} answers')
     return broken
 
@@ -116,7 +132,8 @@ def table(figures: dict[str, Any]) -> str:
     )
     rows = {
         'images sent': figures['sent'],
-        'lost before the node': figures['lost_before_the_node'],
+        'lost before the node, behind it': f'{figures["lost_before_the_node"]}, '
+        f'{counts["processed"] - figures["answered"]}',
         'received = processed + dropped': f'{counts["received"]} = {counts["processed"]} + '
         f'{counts["received"] - counts["processed"]} ({dropped})',
         'answers, overlays, events': f'{figures["answered"]}, {figures["overlays"]}, '
