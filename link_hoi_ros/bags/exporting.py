@@ -64,7 +64,8 @@ def export(
                     _write(partial / PICTURES / name, data)
                     images.append(RecordedImage(name, answer.frame.detections))
         if not images:
-            raise ValueError(f'{bag.path}: no image has detections')
+            causes = '; '.join(remarks.sentences()) or 'there is none'
+            raise ValueError(f'{bag.path}: no image to export ({causes})')
         write_recorded(partial / DETECTIONS, images, vocabulary.objects)
         write_json(partial / ANNOTATIONS, _skeleton(images, vocabulary))
         partial.rename(folder)

@@ -243,6 +243,14 @@ def test_an_export_takes_only_so_many_frames(tmp_path):
     assert names == [KEYS[0], KEYS[2], KEYS[4]]
 
 
+def test_where_nothing_can_be_exported_it_says_why_and_writes_nothing(tmp_path, capsys):
+    path = write_bag(tmp_path / 'bag', street(2, shift=1))
+    assert run('export', path) == 2
+    said = capsys.readouterr().err
+    assert 'no image to export (images without detections, which so gave nothing: 2 (' in said
+    assert list(tmp_path.iterdir()) == [path]
+
+
 REFUSALS = {
     'no bag': (['evaluate', 'none', '--annotations', 'labels.json'], 'none: no such bag'),
     'no labels': (['evaluate', 'bag', '--annotations', 'none.json'], 'none.json: no such file'),

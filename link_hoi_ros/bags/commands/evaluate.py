@@ -16,7 +16,7 @@ from link_hoi_core.data.json_files import check_json, write_json
 from link_hoi_core.evaluation.remarks import Remarks
 from link_hoi_core.evaluation.report import F1_FIGURES, outcome_json, outcome_rows
 from link_hoi_ros.bags.cameras import Camera
-from link_hoi_ros.bags.commands.shared import add_options, cameras_of, parameters_of, print_remarks
+from link_hoi_ros.bags.commands.shared import add_options, cameras_of, given_by, print_remarks
 from link_hoi_ros.bags.evaluating import Live, Offline, evaluate_live, evaluate_offline
 from link_hoi_ros.bags.live import play
 from link_hoi_ros.bags.reading import Bag
@@ -56,7 +56,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the figures, and write them where that is asked for."""
     _check(options)
-    given = parameters_of(options)
+    given = given_by(options)
     labels = Labels(options.annotations)
     remarks = Remarks()
     with Bag(options.bag) as bag:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from link_hoi_core.evaluation.remarks import Remarks
-from link_hoi_ros.bags.commands.shared import add_options, cameras_of, parameters_of, print_remarks
+from link_hoi_ros.bags.commands.shared import add_options, cameras_of, given_by, print_remarks
 from link_hoi_ros.bags.exporting import ANNOTATIONS, DETECTIONS, PICTURES, export
 from link_hoi_ros.bags.reading import Bag
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     """Write the folder and say what is in it."""
     if options.every < 1:
         raise ValueError(f'--every is {options.every}, expected at least 1')
-    given = parameters_of(options)
+    given = given_by(options)
     remarks = Remarks()
     with Bag(options.bag) as bag:
         folder = options.output or bag.beside('frames')

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from link_hoi_core.evaluation.remarks import Remarks
-from link_hoi_ros.bags.commands.shared import add_options, cameras_of, parameters_of, print_remarks
+from link_hoi_ros.bags.commands.shared import add_options, cameras_of, given_by, print_remarks
 from link_hoi_ros.bags.reading import Bag
 from link_hoi_ros.bags.recording import record
 from link_hoi_ros.bags.writing import STORAGES
@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the bag and say what is in it."""
-    given = parameters_of(options)
+    given = given_by(options)
     remarks = Remarks()
     with Bag(options.bag) as bag:
         path = options.output or bag.beside('hoi')

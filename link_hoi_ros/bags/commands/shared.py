@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='short for --set device=NAME: auto, cpu, cuda, cuda:1 ...')
 
 
-def parameters_of(options: argparse.Namespace) -> dict[str, Any]:
+def given_by(options: argparse.Namespace) -> dict[str, Any]:
     """The parameters that the options set; errors as of `given_parameters`."""
     given = given_parameters(options.config, options.set)
     named = {name: getattr(options, name) for name in ('model', 'device')}
