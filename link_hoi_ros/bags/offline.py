@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from link_hoi_core.evaluation.remarks import Remarks
+from link_hoi_core.progress import track
 from link_hoi_ros import parameters
 from link_hoi_ros.bags.cameras import Camera
 from link_hoi_ros.bags.reading import Bag, deserialised
@@ -87,7 +88,8 @@ def process(
     names = label_info(bag, camera)
     if names is not None and pipeline.reader.label_info_type is not None:
         pipeline.reader.set_label_info(deserialised(names, bag.check_type(names.topic)))
-    for shot in shots(bag, camera, tolerance, remarks, every):
+    found = shots(bag, camera, tolerance, remarks, every)
+    for shot in track(found, f'reading {camera.image}', -(-bag.count(camera.image) // every)):
         if shot.detections is None and camera.detections is not None:
             remarks.note('images without detections, which so gave nothing', shot.key)
             yield Answer(shot, None, 'dropped_unmatched')

@@ -85,6 +85,10 @@ class Bag:
         path = self.path.resolve()
         return path.with_name(f'{path.name if path.is_dir() else path.stem}_{suffix}')
 
+    def count(self, topic: str) -> int:
+        """How many messages a topic has."""
+        return self._reader.topics[topic].msgcount
+
     def check_type(self, topic: str) -> type:
         """The class of a topic's messages.
 

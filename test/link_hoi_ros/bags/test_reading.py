@@ -60,6 +60,7 @@ def test_what_is_in_it_is_told_without_reading_it_all(tmp_path):
         assert bag.end == START + 2 * PERIOD + 41_000_000
         assert bag.start == START + 1_000_000
         assert bag.beside('hoi') == tmp_path / 'bag_hoi'
+        assert bag.count('/camera/image_raw') == 3
 
 
 def test_a_stamp_is_read_from_either_byte_order():
