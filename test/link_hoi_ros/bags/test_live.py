@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -160,16 +161,22 @@ def test_when_it_is_interrupted_all_its_processes_end(tmp_path, how):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # a shell lets what it runs in the background ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     group = process.pid
     deadline = time.monotonic() + LIMIT
-    while members(group) < 3 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert members(group) == 3, process.communicate()[1]  # it, the node and the player
-    process.send_signal(how)
-    assert process.wait(60) == 130
-    assert members(group) == 0
-    assert process.stderr.read().strip().endswith('bag: interrupted')
+    try:
+        while members(group) < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert members(group) == 3, process.communicate()[1]  # it, the node and the player
+        process.send_signal(how)
+        assert process.wait(60) == 130
+        assert members(group) == 0
+        assert process.stderr.read().strip().endswith('bag: interrupted')
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def members(group: int) -> int:
