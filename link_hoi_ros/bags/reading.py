@@ -227,5 +227,5 @@ def _one_sentence(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause = str(error).strip().split('\n')[0] or type(error).__name__
+        cause = ' '.join(str(error).split()) or type(error).__name__
         raise ValueError(f'{path}: not a bag that can be read, or truncated ({cause})') from error

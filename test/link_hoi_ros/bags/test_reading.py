@@ -90,6 +90,12 @@ def test_what_is_no_bag_is_refused_in_a_sentence(tmp_path):
         assert 'not a bag that can be read' in refusal(file)
 
 
+def test_a_file_that_is_gone_is_named(tmp_path):
+    path = write_bag(tmp_path / 'bag', street(1))
+    (path / 'bag.mcap').unlink()
+    assert 'bag.mcap' in refusal(path)
+
+
 def test_an_empty_bag_is_refused(tmp_path):
     path = write_bag(tmp_path / 'bag', [])
     assert 'the bag has no message' in refusal(path)
