@@ -152,7 +152,7 @@ class Pipeline:
                 image.header,
                 pixels,
                 found,
-                self._published(candidates),
+                publishable(candidates, self._value),
                 candidates,
                 self.predictor.vocabulary,
                 self.predictor.model_name,
@@ -199,7 +199,12 @@ class Pipeline:
 
         return self._pairs.run(predict, self._value('max_pairs'))
 
-    def _published(self, candidates: Interactions) -> Interactions:
-        """The part of the candidates that triplets and pictures show."""
-        enough = int((candidates.score >= self._value('score_threshold')).sum())
-        return candidates.take(slice(min(enough, self._value('max_triplets'))))
+
+def publishable(found: Interactions, value: Callable[[str], Any]) -> Interactions:
+    """The part of an image's triplets, by falling score, that is published; a copy.
+
+    Args:
+        value: a parameter of `parameter_table` by name.
+    """
+    enough = int((found.score >= value('score_threshold')).sum())
+    return found.take(np.arange(min(enough, value('max_triplets'))))

@@ -20,6 +20,7 @@ from link_hoi_ros.bags.cameras import Camera
 from link_hoi_ros.bags.offline import load_pipelines, parameters_of, process, tolerance_of
 from link_hoi_ros.bags.reading import Bag
 from link_hoi_ros.bags.scoring import Labels, Score
+from link_hoi_ros.pipeline import publishable
 
 # So that no score is cut.
 ALL = {'score_threshold': 0.0, 'max_triplets': 1_000_000}
@@ -72,7 +73,8 @@ def evaluate_offline(
             counts.update(['received', answer.counter])
             if frame is None:
                 continue
-            published[key] = _published(frame.interactions, values)
+            # a copy, as a view would keep every score of a long bag
+            published[key] = publishable(frame.interactions, values.__getitem__)
             every_score.add(key, frame.detections, frame.interactions, frame.vocabulary)
             as_published.add(key, frame.detections, published[key], frame.vocabulary)
     labels.check(bag.path, frames, remarks)
@@ -138,13 +140,6 @@ def evaluate_live(
 def _f1_threshold(predictor: Predictor) -> float:
     """Of mF1: the checkpoint's, if it has one."""
     return predictor.config.get('f1_threshold', DEFAULT_F1_THRESHOLD)
-
-
-def _published(interactions: Interactions, values: Mapping[str, Any]) -> Interactions:
-    """The part of all interactions that the node publishes, as `Pipeline` cuts it."""
-    enough = int((interactions.score >= values['score_threshold']).sum())
-    rows = np.arange(min(enough, values['max_triplets']))
-    return interactions.take(rows)  # a copy: a slice would keep every score of a long bag
 
 
 def _equal(one: Interactions, other: Interactions) -> bool:
