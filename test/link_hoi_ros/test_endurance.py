@@ -1,4 +1,4 @@
-"""What only shows after long: leaks, floods, damaged messages, and memory that is given back."""
+"""What only shows after long: leaks, floods and damaged messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ RIDER = [
     ['bicycle', 0.8, 15.0, 20.0, 38.0, 46.0, ''],
 ]
 GROWTH = 1.01
-CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4
 
 
 def send_damaged(bench, pairs: int, seed: int) -> int:
@@ -58,39 +57,6 @@ def test_a_flood_of_a_minute_is_counted_in_order_and_not_remembered(bench):
     assert len(set(published) & set(sent)) > 100
     assert dropped > 1000
     assert bench.node.memory() < GROWTH * before
-
-
-@pytest.mark.slow
-def test_cleanup_gives_the_models_memory_back(make_bench, tmp_path):
-    pytest.importorskip('timm')
-    checkpoint = write_large_checkpoint(tmp_path / 'large')
-    bench = make_bench(autostart=False, model=str(checkpoint), device='cpu')
-
-    def change(*transitions: int) -> float:
-        for transition in transitions:
-            changed = bench.recorder.ask('changed', 'change_state', transition=transition)
-            assert changed['success']
-        return bench.node.memory()
-
-    change(CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP)  # what stays is there for good: libraries
-    without = bench.node.memory()
-    for _ in range(2):
-        with_model = change(CONFIGURE, ACTIVATE)
-        assert with_model > without + 80, 'a model of 22 million weights'
-        assert change(DEACTIVATE, CLEANUP) < without + 10
-
-
-def write_large_checkpoint(folder: Path) -> Path:
-    """An untrained model on a random backbone of 88 MB."""
-    from link_hoi_core.backbones.backbone import BackboneConfig
-    from link_hoi_core.checkpoint import build_model, save_checkpoint
-    from link_hoi_core.configuration import to_dict
-    from link_hoi_core.model.link import LinkConfig
-
-    backbone = BackboneConfig('timm:vit_small_patch16_224', weights='random', text='minilm')
-    model, vit = build_model(LinkConfig(backbone=backbone, width=32))
-    save_checkpoint(folder, model, vit, {'model': to_dict(model.config)}, 'Untrained.\n')
-    return folder
 
 
 @pytest.mark.slow

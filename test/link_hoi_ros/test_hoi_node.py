@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from untrained import write_checkpoint
 
 pytest.importorskip('link_hoi_msgs.msg', reason='needs ROS 2 and link_hoi_msgs')
 
@@ -312,7 +313,7 @@ def test_it_runs_its_own_detector_and_a_model_that_sees_pixels(make_bench, tmp_p
     if not (photo.is_file() and weights.is_file()):
         pytest.skip(f'no test data in {SHARED}')
     bench = make_bench(
-        model=str(write_pixel_checkpoint(tmp_path / 'pixels')),
+        model=str(write_checkpoint(tmp_path / 'pixels')),
         detections_type='builtin',
         detector=f'onnx:{weights}',
         image_transport='compressed',
@@ -333,19 +334,6 @@ def test_it_runs_its_own_detector_and_a_model_that_sees_pixels(make_bench, tmp_p
     assert stats['backbone'] > 0 and stats['interaction'] > 0 and stats['convert'] > 1
     losses = sum(value for name, value in stats.items() if name.startswith('dropped_'))
     assert stats['received'] == stats['processed'] + losses
-
-
-def write_pixel_checkpoint(folder: Path) -> Path:
-    """An untrained model on a small random backbone."""
-    from link_hoi_core.backbones.backbone import BackboneConfig
-    from link_hoi_core.checkpoint import build_model, save_checkpoint
-    from link_hoi_core.configuration import to_dict
-    from link_hoi_core.model.link import LinkConfig
-
-    backbone = BackboneConfig('timm:test_vit.r160_in1k', weights='random', text='minilm')
-    model, vit = build_model(LinkConfig(backbone=backbone, width=32))
-    save_checkpoint(folder, model, vit, {'model': to_dict(model.config)}, 'Untrained.\n')
-    return folder
 
 
 def test_compressed_images_are_read(make_bench):
