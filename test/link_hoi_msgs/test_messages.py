@@ -110,7 +110,7 @@ def test_colcon_builds_both_packages_from_the_repository_root(tmp_path: Path) ->
         assert origin(module, environ).is_relative_to(install)
     package = install / 'link_hoi_ros'
     programs = package / 'lib' / 'link_hoi_ros'
-    assert {path.name for path in programs.iterdir()} == {'demo', 'hoi_node'}
+    assert {path.name for path in programs.iterdir()} == {'bag', 'demo', 'hoi_node'}
     shared = package / 'share' / 'link_hoi_ros'
     for folder in ('config', 'launch'):
         files = [path.name for path in (ROOT / folder).glob('*.*')]
