@@ -68,9 +68,10 @@ class Process:
             _remove_if_dead(segment)
 
     def memory(self) -> float:
-        """What it keeps in memory of its own, MB; without libraries and shared memory."""
+        """What it holds in memory, MB, as benchmarks/soak.py: without segments that are shared."""
         status = Path(f'/proc/{self.child.pid}/status').read_text()
-        return int(status.split('RssAnon:')[1].split()[0]) / 1024
+        kinds = ('RssAnon', 'RssFile')
+        return sum(int(status.split(f'{kind}:')[1].split()[0]) for kind in kinds) / 1024
 
     def _ask_to_end(self, how: int) -> None:
         if self.child.poll() is None:
