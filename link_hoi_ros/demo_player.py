@@ -13,6 +13,7 @@ from pathlib import Path
 
 import rclpy
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -89,7 +90,7 @@ def detections_message(header: Header, found: Detections) -> HoiDetectionArray:
 def main() -> int:
     video, detections, played = (Path(argument) for argument in sys.argv[1:])
     recorded = read_recorded(detections, load_vocabulary('hico-det'))
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # see ending.py
     player = Player()
     try:
         player.connect()

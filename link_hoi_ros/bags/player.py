@@ -19,6 +19,7 @@ import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
 from link_hoi_core.data.json_files import read_json, write_json
@@ -194,7 +195,7 @@ def write_answers(player: Player, path: Path) -> None:
 def main() -> int:
     plan, answers, written = (Path(argument) for argument in sys.argv[1:])
     plan = Plan(**read_json(plan))
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # see ending.py
     ros = Node('bag_player')
     executor = SingleThreadedExecutor()
     executor.add_node(ros)
