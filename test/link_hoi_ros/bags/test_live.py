@@ -40,6 +40,16 @@ def live(folder: Path, *arguments: str | Path, env: dict[str, str] | None = None
     return json.loads(file.read_text())['live']
 
 
+def refused(*arguments: str | Path, env: dict[str, str]) -> str:
+    """What is said instead of figures."""
+    done = subprocess.run(
+        command(*arguments), env=env, capture_output=True, text=True, timeout=LIMIT
+    )
+    assert done.returncode == 2
+    assert 'Traceback' not in done.stderr
+    return done.stderr
+
+
 def check_account(found: dict, played: int) -> None:
     """Each image is answered, dropped for a reason, or lost on the way."""
     drops = sum(count for name, count in found.items() if name.startswith('dropped_'))
@@ -120,16 +130,8 @@ def test_a_node_that_wants_other_messages_is_told_apart(tmp_path, ros):
     ros.node(image_transport='compressed')
     path = write_bag(tmp_path / 'bag', street(3))
     labels = annotate(tmp_path / 'labels.json', [key(number) for number in range(3)])
-    done = subprocess.run(
-        command(path, '--annotations', labels, '--node', '/hoi/hoi_node'),
-        env=ros.environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
-    assert done.returncode == 2
-    assert '/camera/image_raw is sensor_msgs/msg/Image, but /hoi/hoi_node listens to' in done.stderr
-    assert 'Traceback' not in done.stderr
+    said = refused(path, '--annotations', labels, '--node', '/hoi/hoi_node', env=ros.environment)
+    assert '/camera/image_raw is sensor_msgs/msg/Image, but /hoi/hoi_node listens to' in said
 
 
 @pytest.mark.slow
@@ -138,15 +140,8 @@ def test_two_nodes_of_one_name_are_not_taken_for_one(tmp_path, ros):
     ros.node()
     path = write_bag(tmp_path / 'bag', street(20))
     labels = annotate(tmp_path / 'labels.json', [key(0)])
-    done = subprocess.run(
-        command(path, '--annotations', labels, '--node', '/hoi/hoi_node'),
-        env=ros.environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
-    assert done.returncode == 2
-    assert '2 nodes publish /hoi/stats, expected one' in done.stderr
+    said = refused(path, '--annotations', labels, '--node', '/hoi/hoi_node', env=ros.environment)
+    assert '2 nodes publish /hoi/stats, expected one' in said
 
 
 @pytest.mark.slow
