@@ -58,15 +58,12 @@ class DiagnosticsPublisher:
                     self._node.get_logger().error(sentence, once=True)
 
 
-def diagnosis_message(
-    diagnosis: Diagnosis, node: str, now: Time, hardware_id: str = ''
-) -> DiagnosticArray:
+def diagnosis_message(diagnosis: Diagnosis, node: str, now: Time) -> DiagnosticArray:
     """One status, named after the node's full name: '/hoi/hoi_node' is 'hoi/hoi_node: state'."""
     status = DiagnosticStatus(
         level=bytes([diagnosis.level]),
         name=f'{node.lstrip("/")}: state',
         message=diagnosis.message,
-        hardware_id=hardware_id,
     )
     values = {'state': diagnosis.state.value, **diagnosis.values}
     status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
