@@ -1,10 +1,10 @@
 """Does a teacher help? `python benchmarks/distillation.py [--jobs 2]`; see docs/results.md.
 
 Trains the model without pixels on HICO-DET's annotations in each setting: from the annotations
-alone, then taught by that model at the level of logits, at that of queries too, or of scores. A run
-takes some ten minutes of one core and all of them hours: whatever was stopped goes on where it was
-when the script is started again, and what is in the result is not run again, unless a student that
-is missing needs it as its teacher.
+alone, then taught by that model at the level of logits, and at that of queries too. A run takes ten
+to twenty minutes of one core and all of them hours: whatever was stopped goes on where it was when
+the script is started again, and what is in the result is not run again, unless a student that is
+missing needs it as its teacher.
 """
 
 from __future__ import annotations
@@ -39,13 +39,12 @@ SETTINGS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     'UO': ('uo_teacher', 'uo_student', (140,)),
     'UV': ('uv_teacher', 'uv_student', (140,)),
 }
-TEACHER, OURS = 'annotations', '+ scores'
+TEACHER = 'annotations'
 #: What each row changes of its configuration.
 ROWS: dict[str, dict[str, float]] = {
     TEACHER: {},
     '+ logits': {'encoder': 0, 'latent': 0},
     '+ logits, queries': {},
-    OURS: {'logits': 0, 'encoder': 0, 'latent': 0, 'scores': 1, 'annotations': 0.5},
 }
 SUPERVISED = {'full': 'Full', 'rare': 'Rare', 'non_rare': 'Non-rare', 'mf1': 'mF1'}
 ZERO_SHOT = {'unseen': 'Unseen', 'seen': 'Seen', 'hm': 'HM', 'full': 'Full'}
@@ -85,15 +84,10 @@ class Run:
 
 
 def chains() -> list[list[Run]]:
-    """The runs of each setting and seed; the seed that all have goes first.
-
-    Teachers come first, then the paper's rows, then our own.
-    """
+    """The runs of each setting and seed, the teacher first; the seed that all have goes first."""
     seeds = sorted({seed for *_, seeds in SETTINGS.values() for seed in seeds})
-    of_paper = [row for row in ROWS if row != OURS]
     return [
-        [Run(setting, row, seed) for row in rows]
-        for rows in ([TEACHER], of_paper, [TEACHER, OURS])
+        [Run(setting, row, seed) for row in ROWS]
         for seed in seeds
         for setting, (*_, used) in SETTINGS.items()
         if seed in used
