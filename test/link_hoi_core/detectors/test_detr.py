@@ -253,8 +253,9 @@ def test_a_saved_folder_gives_the_same_detections(
     (expected,) = make(architecture, models[architecture]).detect(photos()[:1])
     (found,) = loaded.detect(photos()[:1])
 
-    np.testing.assert_array_equal(found.boxes, expected.boxes)
-    np.testing.assert_array_equal(found.scores, expected.scores)
+    # To rounding: some CPUs' kernels round by where in memory the weights lie.
+    np.testing.assert_allclose(found.boxes, expected.boxes, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6, atol=1e-6)
 
 
 def test_a_folder_of_another_model_is_refused(

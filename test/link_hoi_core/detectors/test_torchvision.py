@@ -43,7 +43,7 @@ def test_a_batch_gives_what_single_images_give(
     for image, found in zip(images, detector.detect(images)):
         (alone,) = detector.detect([image])
         assert len(found) > 0 and found.image_size == image.shape[:2]
-        assert found.scores == pytest.approx(alone.scores, abs=1e-5)
+        assert found.scores == pytest.approx(alone.scores, abs=1e-4)  # float32, 50 layers
         # Boxes of nearly the same score may change places with the rounding of several threads.
         apart = np.abs(found.boxes[:, None] - alone.boxes).max(axis=2)
         assert apart.min(axis=0).max() < 1e-3 and apart.min(axis=1).max() < 1e-3

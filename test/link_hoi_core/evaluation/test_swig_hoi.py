@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from link_hoi_core.data.annotated_image import AnnotatedImage, annotated_image
@@ -46,7 +46,14 @@ def predictions(rows: list) -> ScoredPairs:
     )
 
 
+BOX, LOWER, NARROWER = [0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 8, 10]
+
+
 @settings(max_examples=25, deadline=None)
+@example(  # the first prediction overlaps too little, and leaves the pair to the second
+    annotated=[[(NARROWER, BOX, COUNTED[0])], [], []],
+    found=[(0, LOWER, BOX, COUNTED[0], 0.5), (0, BOX, BOX, COUNTED[0], 0.2)],
+)
 @given(
     annotated=st.lists(
         st.lists(st.tuples(boxes, boxes, classes), max_size=4), min_size=3, max_size=3
@@ -80,7 +87,8 @@ def slow_ap(annotated: list, found: list, hoi: int) -> float:
             if overlap > best_overlap:
                 best, best_overlap = (number, index), overlap
         hits.append(best_overlap >= 0.5 and best not in used)
-        used.add(best)
+        if hits[-1]:
+            used.add(best)
     if not to_find:
         return 0.0
     curve = [(sum(hits[: i + 1]), i + 1) for i in range(len(hits))]
